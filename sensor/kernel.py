@@ -1,0 +1,75 @@
+"""One place for numba's options and for its on-disk cache.
+
+A kernel is a plain function over numpy arrays, compiled once. numba notices an
+edit of the file a kernel stands in, but not of the files it calls into; so the
+cache folder is named by a hash of every source that holds kernels. The cache
+is pickle: a folder that others can write to would be a way in, and is refused
+(kernels are then compiled anew at each start).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+_F = TypeVar("_F", bound=Callable[..., object])
+_PACKAGE = Path(__file__).parent
+_KERNEL_PACKAGES = ("packet", "flow", "feature", "model", "sources")
+
+
+def source_hash() -> str:
+    """Return a short hash of all sources that may hold kernels."""
+    digest = hashlib.sha256()
+    for name in _KERNEL_PACKAGES:
+        for path in sorted((_PACKAGE / name).glob("*.py")):
+            digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    digest.update(Path(__file__).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_root() -> Path:
+    """Return the folder that holds kernel caches: systemd's, the user's choice, or the XDG one."""
+    for variable in ("SENSOR_CACHE_DIR", "CACHE_DIRECTORY"):
+        if os.environ.get(variable):
+            return Path(os.environ[variable]) / "kernels"
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base) / "span-sensor" / "kernels"
+
+
+def _private_cache() -> Path | None:
+    """Make the cache folder and return it, or None where it would not be ours alone."""
+    folder = cache_root() / source_hash()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except OSError:
+        return None
+    if status.st_uid not in (0, os.getuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+_CACHE = _private_cache()
+if _CACHE is not None:
+    # Set before numba is imported: it reads the variable once.
+    os.environ["NUMBA_CACHE_DIR"] = str(_CACHE)
+
+import numba  # noqa: E402  (the cache folder has to be known first)
+
+_NJIT = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy")
+
+
+def kernel(function: _F) -> _F:
+    """Compile `function` with this project's one set of numba options.
+
+    `nogil`, so that sink threads run while packets are processed; `error_model
+    = "numpy"`, so that a division by zero is inf or nan and never an exception.
+    No `fastmath`: scores have to equal River's to the last bit. With
+    ``NUMBA_DISABLE_JIT=1`` kernels stay plain Python (coverage, fuzzing).
+    """
+    compiled: _F = _NJIT(function)
+    return compiled
