@@ -36,7 +36,7 @@ def cache_root() -> Path:
     for variable in ("SENSOR_CACHE_DIR", "CACHE_DIRECTORY"):
         if os.environ.get(variable):
             return Path(os.environ[variable]) / "kernels"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    base = os.environ.get("XDG_CACHE_HOME") or Path("~/.cache").expanduser()
     return Path(base) / "span-sensor" / "kernels"
 
 
