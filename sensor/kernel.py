@@ -14,7 +14,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _PACKAGE = Path(__file__).parent
@@ -59,6 +59,14 @@ if _CACHE is not None:
     os.environ["NUMBA_CACHE_DIR"] = str(_CACHE)
 
 import numba  # noqa: E402  (the cache folder has to be known first)
+import numpy as np  # noqa: E402
+
+#: One row of a structured array, as a kernel's argument.
+Row: TypeAlias = Any
+#: A structured array that kernels index with `Int`s (mypy cannot tell a row from a slice of it).
+Rows: TypeAlias = Any
+#: An integer as kernels pass it: Python's, or one of numpy's.
+Int: TypeAlias = Any
 
 _NJIT = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy")
 
@@ -73,3 +81,12 @@ def kernel(function: _F) -> _F:
     """
     compiled: _F = _NJIT(function)
     return compiled
+
+
+def record_dtype(fields: list[tuple[str, type]]) -> np.dtype[np.void]:
+    """Return an aligned dtype whose rows have their fields as attributes.
+
+    numba gives rows attributes anyway; `np.record` gives them to plain Python
+    too, so that a kernel runs unchanged with ``NUMBA_DISABLE_JIT=1``.
+    """
+    return np.dtype((np.record, np.dtype(fields, align=True)))

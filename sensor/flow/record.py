@@ -12,6 +12,8 @@ import enum
 import numpy as np
 import numpy.typing as npt
 
+from sensor.kernel import record_dtype
+
 
 class FlowEndReason(enum.IntEnum):
     """IPFIX flowEndReason (information element 136, RFC 5102)."""
@@ -72,7 +74,7 @@ _DIRECTION: list[tuple[str, type]] = [
 ]
 
 #: One biflow. Addresses as in `packet.columns`: two words, IPv4 mapped.
-FLOW = np.dtype(
+FLOW = record_dtype(
     [
         ("flow_id", np.uint64),  # counts up in order of first packets
         ("start", np.int64),  # flowStartNanoseconds
@@ -100,18 +102,16 @@ FLOW = np.dtype(
         ("continued", np.uint8),  # 1: an active timeout cut this flow's earlier part off
         ("tcp_flags", np.uint8),  # union, forward
         ("reverse_tcp_flags", np.uint8),
-    ],
-    align=True,
+    ]
 )
 
 #: What one packet did; aligned row by row with the `PACKET` rows given to the meter.
-FLOW_EVENT = np.dtype(
+FLOW_EVENT = record_dtype(
     [
         ("flow", np.int32),  # slot in the meter's table; -1: no flow (ARP, errors ...)
         ("bits", np.uint8),  # FlowEvent
         ("reverse", np.uint8),  # 1: sent by the responder
-    ],
-    align=True,
+    ]
 )
 
 Flows = npt.NDArray[np.void]

@@ -12,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sensor.kernel import record_dtype
+
 #: One captured frame inside `PacketBatch.data`.
-FRAME = np.dtype(
+FRAME = record_dtype(
     [
         ("offset", np.int64),  # of the frame's first byte in `data`
         ("time", np.int64),  # ns since the epoch, as the capture says
@@ -23,8 +25,7 @@ FRAME = np.dtype(
         ("interface", np.uint16),  # index of the capture interface
         ("vlan_tci", np.uint16),  # tag the NIC stripped; valid when vlan_tpid != 0
         ("vlan_tpid", np.uint16),  # 0: no stripped tag; else usually 0x8100
-    ],
-    align=True,
+    ]
 )
 
 Frames = npt.NDArray[np.void]

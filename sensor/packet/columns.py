@@ -12,6 +12,8 @@ import enum
 import numpy as np
 import numpy.typing as npt
 
+from sensor.kernel import record_dtype
+
 #: High word of every IPv4-mapped address is 0; the low word is this | IPv4.
 V4_MAPPED = 0x0000_FFFF_0000_0000
 
@@ -60,7 +62,7 @@ class TcpFlag(enum.IntFlag):
 
 
 #: Row of `PacketColumns`.
-PACKET = np.dtype(
+PACKET = record_dtype(
     [
         ("time", np.int64),  # ns since the epoch, copied from the frame
         ("src_hi", np.uint64),  # source address, or sender protocol address for ARP
@@ -94,8 +96,7 @@ PACKET = np.dtype(
         ("ttl", np.uint8),
         ("tcp_flags", np.uint8),
         ("more_fragments", np.uint8),
-    ],
-    align=True,
+    ]
 )
 
 Packets = npt.NDArray[np.void]

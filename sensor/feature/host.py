@@ -1,0 +1,278 @@
+"""The host table: one row an address, fixed capacity, least recently active first out.
+
+Hosts stand in two lists. PROVISIONAL holds addresses of which no two-way
+conversation was seen (any spoofed packet makes one), KNOWN the others. When the
+table is full, provisional hosts go first, so that a flood of invented sources
+cannot push out the network's own.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.feature import novelty
+from sensor.feature.cardinality import REGISTERS
+from sensor.kernel import Int, kernel, record_dtype
+from sensor.siphash import hash_address
+
+PROVISIONAL = 0
+KNOWN = 1
+
+#: Which registers of a host count what.
+PEERS_OUT, SERVICES_OUT, SOURCES_IN, ARP_TARGETS = range(4)
+
+#: Places in `HostTable.state`.
+FREE, HOSTS, TOUCHED, WINDOW, CREATED, EVICTED, EVICTED_ACTIVE, WALK_LIMIT = range(8)
+
+#: Longest walk along one bucket's chain; the key is secret, so chains stay short.
+_WALK_LIMIT = 64
+_REPEAT_CELLS = 1 << 15
+
+#: One host. Counters are of the current window and are reset when it is first touched in one.
+HOST = record_dtype(
+    [
+        ("hi", np.uint64),
+        ("lo", np.uint64),
+        ("hash", np.uint64),
+        ("mac", np.uint64),  # last seen beside this address as a source
+        ("arp_mac", np.uint64),  # last claimed by ARP
+        ("window", np.int64),  # index of the window the counters belong to; -1 never
+        ("failed_window", np.int64),  # when `failed` was last brought up to date
+        ("packets_out", np.int64),
+        ("packets_in", np.int64),
+        ("bytes_out", np.int64),
+        ("bytes_in", np.int64),
+        ("dns_bytes_out", np.int64),
+        ("icmp_bytes_out", np.int64),
+        ("failed", np.float64),  # damped count
+        ("logins", np.float64),
+        ("peer_out_hi", np.uint64),  # majority candidates (Boyer & Moore, 1981) of this window
+        ("peer_out_lo", np.uint64),
+        ("peer_in_hi", np.uint64),
+        ("peer_in_lo", np.uint64),
+        ("peer_out_votes", np.int64),
+        ("peer_in_votes", np.int64),
+        ("port_out_votes", np.int64),
+        ("port_in_votes", np.int64),
+        ("flows_out", np.int32),
+        ("flows_in", np.int32),
+        ("answered_out", np.int32),
+        ("answered_in", np.int32),
+        ("refused_out", np.int32),
+        ("syn_in", np.int32),
+        ("new_peers", np.int32),
+        ("new_services", np.int32),
+        ("repeats_out", np.int32),
+        ("logins_out", np.int32),
+        ("dns_queries", np.int32),
+        ("binding_changes", np.int32),
+        ("odd_flows", np.int32),
+        ("windows", np.int32),  # windows this host was judged normal in
+        ("touch", np.int32),  # place in `touched`
+        ("chain", np.int32),
+        ("newer", np.int32),
+        ("older", np.int32),
+        ("port_out", np.uint16),
+        ("port_in", np.uint16),
+        ("vlan", np.uint16),
+        ("out_src_port", np.uint16),  # latest flow it opened
+        ("out_dst_port", np.uint16),
+        ("in_src_port", np.uint16),  # latest flow it received
+        ("in_dst_port", np.uint16),
+        ("out_protocol", np.uint8),
+        ("in_protocol", np.uint8),
+        ("ip_version", np.uint8),
+        ("standing", np.uint8),  # PROVISIONAL or KNOWN
+        ("used", np.uint8),
+    ]
+)
+
+#: Cell of the count-min sketch of connections per (host, service).
+REPEAT = record_dtype([("window", np.int64), ("count", np.int32)])
+
+
+class HostTable(NamedTuple):
+    """All host state, flat, so that kernels take it as one argument."""
+
+    rows: Rows  # HOST, (hosts,)
+    heads: npt.NDArray[np.int32]  # first slot of each bucket, -1 none
+    registers: npt.NDArray[np.uint8]  # (hosts, 4, REGISTERS)
+    flow_hosts: npt.NDArray[np.int32]  # (flow slots, 2): initiator's and responder's host slots
+    touched: npt.NDArray[np.int32]  # slots active in this window, in order of first activity
+    lists: npt.NDArray[np.int32]  # (2, 2): newest and oldest slot of PROVISIONAL and KNOWN
+    state: npt.NDArray[np.int64]
+    key: npt.NDArray[np.uint64]  # (2,), secret
+    seen: npt.NDArray[np.uint64]  # first-seen filter
+    seen_state: npt.NDArray[np.int64]
+    repeats: Rows  # REPEAT, (2, cells)
+
+
+def host_table(hosts: int, flow_slots: int, key: tuple[int, int]) -> HostTable:
+    """Return an empty table for `hosts` addresses and a meter of `flow_slots` flows."""
+    rows = np.zeros(hosts, HOST)
+    rows["window"] = -1
+    rows["chain"] = np.arange(1, hosts + 1)
+    rows["chain"][-1] = -1
+    buckets = 1 << (2 * hosts - 1).bit_length()
+    repeats = np.zeros((2, _REPEAT_CELLS), REPEAT)
+    repeats["window"] = -1
+    return HostTable(
+        rows=rows,
+        heads=np.full(buckets, -1, np.int32),
+        registers=np.zeros((hosts, 4, REGISTERS), np.uint8),
+        flow_hosts=np.full((flow_slots, 2), -1, np.int32),
+        touched=np.zeros(hosts, np.int32),
+        lists=np.full((2, 2), -1, np.int32),
+        state=np.zeros(8, np.int64),
+        key=np.array(key, np.uint64),
+        seen=np.zeros((2, novelty.WORDS), np.uint64),
+        seen_state=np.zeros(2, np.int64),
+        repeats=repeats,
+    )
+
+
+@kernel
+def _unlink(table: HostTable, slot: Int) -> None:
+    row = table.rows[slot]
+    ends = table.lists[np.int64(row.standing)]
+    newer, older = np.int64(row.newer), np.int64(row.older)
+    if newer >= 0:
+        table.rows[newer].older = older
+    else:
+        ends[0] = older
+    if older >= 0:
+        table.rows[older].newer = newer
+    else:
+        ends[1] = newer
+
+
+@kernel
+def _link(table: HostTable, slot: Int, standing: Int) -> None:
+    """Put `slot` at the newest end of the list `standing`."""
+    row = table.rows[slot]
+    ends = table.lists[standing]
+    row.standing = standing
+    row.newer = -1
+    row.older = ends[0]
+    if ends[0] >= 0:
+        table.rows[ends[0]].newer = slot
+    else:
+        ends[1] = slot
+    ends[0] = slot
+
+
+@kernel
+def _evict(table: HostTable) -> Int:
+    """Forget the least recently active host, provisional ones first; return its slot."""
+    slot = np.int64(table.lists[PROVISIONAL, 1])
+    if slot < 0:
+        slot = np.int64(table.lists[KNOWN, 1])
+    row = table.rows[slot]
+    _unlink(table, slot)
+    bucket = np.int64(row.hash & np.uint64(table.heads.shape[0] - 1))
+    current = np.int64(table.heads[bucket])
+    if current == slot:
+        table.heads[bucket] = row.chain
+    else:
+        while np.int64(table.rows[current].chain) != slot:
+            current = np.int64(table.rows[current].chain)
+        table.rows[current].chain = row.chain
+    table.state[EVICTED] += 1
+    if np.int64(row.window) == table.state[WINDOW]:
+        table.state[EVICTED_ACTIVE] += 1
+    table.state[HOSTS] -= 1
+    return slot
+
+
+@kernel
+def find(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
+    """Return the slot of the address, or -1."""
+    hashed = hash_address(hi, lo, table.key[0], table.key[1])
+    slot = np.int64(table.heads[np.int64(hashed & np.uint64(table.heads.shape[0] - 1))])
+    walked = 0
+    while slot >= 0:
+        row = table.rows[slot]
+        if row.lo == lo and row.hi == hi:
+            return slot
+        walked += 1
+        if walked >= _WALK_LIMIT:
+            table.state[WALK_LIMIT] += 1
+            return -1
+        slot = np.int64(row.chain)
+    return -1
+
+
+@kernel
+def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
+    """Return the slot of the address, made if need be (which may evict another host)."""
+    slot = find(table, hi, lo)
+    if slot >= 0:
+        return slot
+    if table.state[HOSTS] >= table.rows.shape[0]:
+        slot = _evict(table)
+    else:
+        slot = table.state[FREE]
+        table.state[FREE] = np.int64(table.rows[slot].chain)
+    row = table.rows[slot]
+    hashed = hash_address(hi, lo, table.key[0], table.key[1])
+    bucket = np.int64(hashed & np.uint64(table.heads.shape[0] - 1))
+    row.hi = hi
+    row.lo = lo
+    row.hash = hashed
+    row.mac = np.uint64(0)
+    row.arp_mac = np.uint64(0)
+    row.window = -1
+    row.failed = 0.0
+    row.logins = 0.0
+    row.windows = 0
+    row.used = 1
+    row.chain = table.heads[bucket]
+    table.heads[bucket] = slot
+    _link(table, slot, PROVISIONAL)
+    table.state[HOSTS] += 1
+    table.state[CREATED] += 1
+    return slot
+
+
+@kernel
+def promote(table: HostTable, slot: Int) -> None:
+    """Note that the host took part in a two-way conversation."""
+    if np.int64(table.rows[slot].standing) == PROVISIONAL:
+        _unlink(table, slot)
+        _link(table, slot, KNOWN)
+
+
+@kernel
+def touch(table: HostTable, slot: Int) -> None:
+    """Start the host's counters for the current window, unless they run already."""
+    row = table.rows[slot]
+    window = table.state[WINDOW]
+    if np.int64(row.window) == window:
+        return
+    row.window = window
+    row.touch = table.state[TOUCHED]
+    # An evicted host's place in `touched` stays behind, so the list can fill up: then the
+    # host goes without a row this window (counted with the evictions that caused it).
+    if table.state[TOUCHED] < table.touched.shape[0]:
+        table.touched[table.state[TOUCHED]] = slot
+        table.state[TOUCHED] += 1
+    else:
+        row.touch = -1
+    _unlink(table, slot)
+    _link(table, slot, np.int64(row.standing))
+    table.registers[slot, :, :] = 0
+    row.packets_out = row.packets_in = 0
+    row.bytes_out = row.bytes_in = 0
+    row.dns_bytes_out = row.icmp_bytes_out = 0
+    row.peer_out_votes = row.peer_in_votes = 0
+    row.port_out_votes = row.port_in_votes = 0
+    row.flows_out = row.flows_in = 0
+    row.answered_out = row.answered_in = 0
+    row.refused_out = row.syn_in = 0
+    row.new_peers = row.new_services = 0
+    row.repeats_out = row.logins_out = 0
+    row.dns_queries = row.binding_changes = row.odd_flows = 0
+    row.out_protocol = row.in_protocol = 0

@@ -1,0 +1,58 @@
+"""Was this seen before? A Bloom filter of two generations, in fixed memory.
+
+When the younger generation has taken in its share, the older one is cleared and
+becomes the younger: a value is remembered for at least one full generation and
+forgotten at some point after. Four bits a value; at the limit the filter calls
+about 1 value in 200 seen that was not.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.kernel import kernel
+
+#: 2^22 bits (512 KiB) a generation.
+WORDS = 1 << 16
+_BITS_MASK = np.uint64((WORDS * 64) - 1)
+_GENERATION_LIMIT = 300_000
+_HASHES = 4
+
+
+@kernel
+def first_seen(bits: npt.NDArray[np.uint64], state: npt.NDArray[np.int64], hashed: np.uint64) -> bool:
+    """Take in `hashed` and say whether it was new.
+
+    Parameters
+    ----------
+    bits
+        uint64, shape (2, `WORDS`): the two generations.
+    state
+        int64, shape (2,): the younger generation's index, and how many values it holds.
+    hashed
+        64-bit keyed hash of the value.
+    """
+    young = state[0]
+    step = (hashed >> np.uint64(32)) | np.uint64(1)
+    in_young = True
+    in_old = True
+    position = hashed
+    for _ in range(_HASHES):
+        bit = position & _BITS_MASK
+        word = np.int64(bit >> np.uint64(6))
+        mask = np.uint64(1) << (bit & np.uint64(63))
+        if bits[young, word] & mask == np.uint64(0):
+            in_young = False
+            bits[young, word] |= mask
+        if bits[1 - young, word] & mask == np.uint64(0):
+            in_old = False
+        position = position + step
+    if in_young:
+        return False
+    state[1] += 1
+    if state[1] >= _GENERATION_LIMIT:
+        bits[1 - young, :] = np.uint64(0)
+        state[0] = 1 - young
+        state[1] = 0
+    return not in_old

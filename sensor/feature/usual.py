@@ -1,0 +1,70 @@
+"""What is usual for each host: a fading mean and spread of every feature.
+
+Exponentially weighted mean and variance (West, CACM 1979; Finch, 2009) of
+log(1 + value) over the windows in which the host was active and judged normal.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.feature.host import HostTable
+from sensor.feature.row import HostRows
+from sensor.kernel import kernel
+
+#: Spreads above the mean that still count as usual.
+_SPREADS = 3.0
+
+
+@kernel
+def expect(
+    table: HostTable, rows: HostRows, moments: npt.NDArray[np.float32], upper: npt.NDArray[np.float64]
+) -> None:
+    """Write each row's usual upper limits.
+
+    Parameters
+    ----------
+    table
+        The hosts.
+    rows
+        `HOST_ROW`, shape (n,).
+    moments
+        float32, shape (hosts, features, 2): mean and variance of log(1 + value).
+    upper
+        float64, shape (n, features): the result, in log(1 + value). 0 for a
+        host without history.
+    """
+    for index in range(rows.shape[0]):
+        slot = rows[index].slot
+        known = np.int64(table.rows[slot].windows) > 0
+        for column in range(upper.shape[1]):
+            mean = float(moments[slot, column, 0])
+            spread = np.sqrt(float(moments[slot, column, 1]))
+            upper[index, column] = mean + _SPREADS * spread if known else 0.0
+
+
+@kernel
+def learn(
+    table: HostTable,
+    rows: HostRows,
+    x: npt.NDArray[np.float64],
+    accepted: npt.NDArray[np.bool_],
+    moments: npt.NDArray[np.float32],
+    weight: float,
+) -> None:
+    """Take the accepted rows into their hosts' history; `weight` is a mature host's for a new window."""
+    for index in range(rows.shape[0]):
+        if not accepted[index]:
+            continue
+        slot = rows[index].slot
+        row = table.rows[slot]
+        windows = np.int64(row.windows)
+        part = max(weight, 1.0 / (windows + 1.0))
+        for column in range(x.shape[1]):
+            mean = float(moments[slot, column, 0]) if windows > 0 else 0.0
+            variance = float(moments[slot, column, 1]) if windows > 0 else 0.0
+            gap = x[index, column] - mean
+            moments[slot, column, 0] = mean + part * gap
+            moments[slot, column, 1] = (1.0 - part) * (variance + part * gap * gap)
+        row.windows = windows + 1

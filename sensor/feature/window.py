@@ -1,0 +1,126 @@
+"""Host activity to host rows, at the end of a window."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.feature import cardinality
+from sensor.feature.host import (
+    ARP_TARGETS,
+    PEERS_OUT,
+    SERVICES_OUT,
+    SOURCES_IN,
+    TOUCHED,
+    WINDOW,
+    HostTable,
+    find,
+)
+from sensor.feature.row import HostRows
+from sensor.flow.record import Flows
+from sensor.kernel import Int, Row, kernel
+
+
+@kernel
+def _describe(table: HostTable, slot: Int, out: Row) -> None:
+    row = table.rows[slot]
+    out.hi, out.lo, out.mac = row.hi, row.lo, row.mac
+    out.peer_out_hi, out.peer_out_lo = row.peer_out_hi, row.peer_out_lo
+    out.peer_in_hi, out.peer_in_lo = row.peer_in_hi, row.peer_in_lo
+    out.slot = slot
+    out.packets_out, out.packets_in = row.packets_out, row.packets_in
+    out.bytes_out, out.bytes_in = row.bytes_out, row.bytes_in
+    out.peer_out_share = row.peer_out_votes / max(np.int64(row.packets_out), 1)
+    out.peer_in_share = row.peer_in_votes / max(np.int64(row.packets_in), 1)
+    out.port_in_share = row.port_in_votes / max(np.int64(row.packets_in), 1)
+    out.flows_out, out.flows_in = row.flows_out, row.flows_in
+    out.port_out, out.port_in = row.port_out, row.port_in
+    out.vlan = row.vlan
+    out.out_src_port, out.out_dst_port = row.out_src_port, row.out_dst_port
+    out.in_src_port, out.in_dst_port = row.in_src_port, row.in_dst_port
+    out.out_protocol, out.in_protocol = row.out_protocol, row.in_protocol
+    out.ip_version = row.ip_version
+    out.teaches = 1 if row.packets_out > 0 and row.packets_in > 0 else 0
+
+
+@kernel
+def _measure(
+    table: HostTable, slot: Int, damping: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
+) -> None:
+    """Fill `x` with log(1 + value), in the order of `schema.HOST_FEATURES`."""
+    row = table.rows[slot]
+    registers = table.registers[slot]
+    window = table.state[WINDOW]
+    unanswered = max(np.int64(row.flows_out) - np.int64(row.answered_out), 0)
+    passed = float(window - row.failed_window)
+    row.failed = row.failed * damping[0] ** passed + float(unanswered) + float(row.refused_out)
+    row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
+    row.failed_window = window
+    x[0] = cardinality.estimate(registers[PEERS_OUT])
+    x[1] = cardinality.estimate(registers[SERVICES_OUT])
+    x[2] = row.new_peers
+    x[3] = row.new_services
+    x[4] = unanswered
+    x[5] = row.refused_out
+    x[6] = row.failed
+    x[7] = row.flows_in
+    x[8] = cardinality.estimate(registers[SOURCES_IN])
+    x[9] = max(np.int64(row.flows_in) - np.int64(row.answered_in), 0)
+    x[10] = row.syn_in
+    x[11] = row.packets_out
+    x[12] = row.packets_in
+    x[13] = row.bytes_out
+    x[14] = row.bytes_in
+    x[15] = row.repeats_out
+    x[16] = row.logins
+    x[17] = row.dns_bytes_out
+    x[18] = row.dns_queries
+    x[19] = row.icmp_bytes_out
+    x[20] = cardinality.estimate(registers[ARP_TARGETS])
+    x[21] = row.binding_changes
+    x[22] = row.odd_flows
+    for column in range(x.shape[0]):
+        x[column] = np.log1p(x[column])
+
+
+@kernel
+def close(
+    table: HostTable, damping: npt.NDArray[np.float64], rows: HostRows, x: npt.NDArray[np.float64]
+) -> int:
+    """Write a row for each host active in the window, in order of first activity.
+
+    Parameters
+    ----------
+    table
+        The hosts. Its window is moved on by the caller.
+    damping
+        float64, shape (2,): what a window leaves of the failed and of the login count.
+    rows, x
+        Where to write: `HOST_ROW`, shape (hosts,); float64, shape (hosts, features).
+
+    Returns
+    -------
+    int
+        How many rows were written.
+    """
+    count = 0
+    for place in range(table.state[TOUCHED]):
+        slot = np.int64(table.touched[place])
+        row = table.rows[slot]
+        if row.window != table.state[WINDOW] or np.int64(row.touch) != place:
+            continue  # evicted since; its slot has another host's counters now
+        _describe(table, slot, rows[count])
+        _measure(table, slot, damping, x[count])
+        count += 1
+    table.state[TOUCHED] = 0
+    return count
+
+
+@kernel
+def mark_odd(table: HostTable, flows: Flows, odd: npt.NDArray[np.bool_]) -> None:
+    """Count each odd flow at its initiator, if that was active in this window."""
+    for index in range(flows.shape[0]):
+        if odd[index]:
+            slot = find(table, flows[index].src_hi, flows[index].src_lo)
+            if slot >= 0 and table.rows[slot].window == table.state[WINDOW]:
+                table.rows[slot].odd_flows += 1
