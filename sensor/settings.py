@@ -58,7 +58,7 @@ class ModelSettings:
 class AlertSettings:
     """When to speak, and how often."""
 
-    p_value: float = 1e-6
+    p_value: float = 1e-4
     home_networks: tuple[str, ...] = PRIVATE_NETWORKS
     update_interval_secs: float = 300.0
     close_after_secs: float = 300.0

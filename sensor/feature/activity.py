@@ -42,16 +42,26 @@ def is_unicast(hi: np.uint64, lo: np.uint64) -> bool:
     if hi == np.uint64(0):
         if lo >> np.uint64(32) == _V4_PREFIX:
             address = lo & np.uint64(0xFFFF_FFFF)
-            return address != np.uint64(0) and address < np.uint64(0xE000_0000)
-        return lo != np.uint64(0)
+            return bool(address != np.uint64(0)) and bool(address < np.uint64(0xE000_0000))
+        return bool(lo != np.uint64(0))
     return hi >> np.uint64(56) != np.uint64(0xFF)
 
 
 @kernel
 def _is_login_port(port: Int) -> bool:
     """Say whether a service on this port asks for a password at each connection."""
-    # ftp ssh telnet rlogin  ms-sql mysql rdp postgres vnc  winrm
-    return port in (21, 22, 23, 513, 1433, 3306, 3389, 5432, 5900, 5985)
+    # ftp, ssh, telnet, rlogin, ms-sql, rdp, vnc, winrm. Not mysql and postgresql: programs
+    # without a connection pool open one for each request.
+    return port in (21, 22, 23, 513, 1433, 3389, 5900, 5985)
+
+
+@kernel
+def _is_echo(packet: Row) -> bool:
+    """Say whether it is an ICMP or ICMPv6 echo or its reply: errors quote other packets' bytes."""
+    kind = np.int64(packet.src_port)
+    if packet.protocol == _ICMP:
+        return kind in (0, 8)
+    return packet.protocol == _ICMPV6 and kind in (128, 129)
 
 
 @kernel
@@ -127,7 +137,7 @@ def _send(row: Row, packet: Row, port: Int) -> None:
             row.dns_queries += 1
             if packet.payload_bytes > _LONG_QUERY_BYTES:
                 row.dns_bytes_out += np.int64(packet.payload_bytes)
-    elif packet.protocol in (_ICMP, _ICMPV6):
+    elif _is_echo(packet):
         row.icmp_bytes_out += np.int64(packet.payload_bytes)
 
 

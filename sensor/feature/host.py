@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from sensor.feature import novelty
 from sensor.feature.cardinality import REGISTERS
-from sensor.kernel import Int, kernel, record_dtype
+from sensor.kernel import Int, Rows, kernel, record_dtype
 from sensor.siphash import hash_address
 
 PROVISIONAL = 0

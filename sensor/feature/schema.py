@@ -31,20 +31,20 @@ class Feature:
 
 
 HOST_FEATURES: tuple[Feature, ...] = (
-    Feature("peers_out", "hosts", "fan_out", "distinct hosts contacted", "sweeps, worms", 40),
-    Feature("services_out", "services", "fan_out", "distinct host:port pairs contacted", "port scans", 60),
+    Feature("peers_out", "hosts", "fan_out", "distinct hosts contacted", "sweeps, worms", 30),
+    Feature("services_out", "services", "fan_out", "distinct host:port pairs contacted", "port scans", 40),
     Feature(
         "new_peers", "hosts", "fan_out", "hosts contacted for the first time", "sweeps, lateral movement", 30
     ),
     Feature(
-        "new_services", "services", "fan_out", "host:port pairs contacted for the first time", "scans", 40
+        "new_services", "services", "fan_out", "host:port pairs contacted for the first time", "scans", 30
     ),
     Feature(
-        "unanswered_out", "flows", "failure", "connections opened without an answer", "scans, dead peers", 40
+        "unanswered_out", "flows", "failure", "connections opened without an answer", "scans, dead peers", 25
     ),
-    Feature("refused_out", "flows", "failure", "connections refused", "scans of closed ports", 20),
+    Feature("refused_out", "flows", "failure", "connections refused", "scans of closed ports", 10),
     Feature("failed_damped", "flows", "failure", "failed connections, fading over 10 min", "slow scans", 120),
-    Feature("flows_in", "flows", "inbound", "connections received", "floods, being scanned", 400),
+    Feature("flows_in", "flows", "inbound", "connections received", "floods, being scanned", 500),
     Feature("sources_in", "hosts", "inbound", "distinct hosts that connected", "distributed floods", 200),
     Feature("unanswered_in", "flows", "inbound", "connections received and not answered", "floods", 200),
     Feature("syn_in", "packets", "inbound", "TCP connection requests received", "SYN floods", 400),
@@ -61,12 +61,12 @@ HOST_FEATURES: tuple[Feature, ...] = (
         "repetition",
         "connections to login services, fading over 5 min",
         "password guessing",
-        12,
+        8,
     ),
-    Feature("dns_bytes_out", "bytes", "names", "bytes sent in long DNS queries", "DNS tunnels", 1_500),
+    Feature("dns_bytes_out", "bytes", "names", "bytes sent in long DNS queries", "DNS tunnels", 1_000),
     Feature("dns_queries", "packets", "names", "DNS queries sent", "DNS tunnels, generated names", 100),
-    Feature("icmp_bytes_out", "bytes", "names", "bytes sent in ICMP", "ICMP tunnels, ping floods", 6_000),
-    Feature("arp_targets", "hosts", "link", "addresses asked for by ARP", "ARP scans", 30),
+    Feature("icmp_bytes_out", "bytes", "names", "bytes sent in ICMP", "ICMP tunnels, ping floods", 2_000),
+    Feature("arp_targets", "hosts", "link", "addresses asked for by ARP", "ARP scans", 12),
     Feature(
         "binding_changes", "changes", "link", "times its address moved to another MAC", "ARP spoofing", 1
     ),

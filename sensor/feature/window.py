@@ -51,9 +51,9 @@ def _measure(
     row = table.rows[slot]
     registers = table.registers[slot]
     window = table.state[WINDOW]
-    unanswered = max(np.int64(row.flows_out) - np.int64(row.answered_out), 0)
+    unanswered = max(float(row.flows_out) - float(row.answered_out), 0.0)
     passed = float(window - row.failed_window)
-    row.failed = row.failed * damping[0] ** passed + float(unanswered) + float(row.refused_out)
+    row.failed = row.failed * damping[0] ** passed + unanswered + float(row.refused_out)
     row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
     row.failed_window = window
     x[0] = cardinality.estimate(registers[PEERS_OUT])
@@ -65,7 +65,7 @@ def _measure(
     x[6] = row.failed
     x[7] = row.flows_in
     x[8] = cardinality.estimate(registers[SOURCES_IN])
-    x[9] = max(np.int64(row.flows_in) - np.int64(row.answered_in), 0)
+    x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
     x[10] = row.syn_in
     x[11] = row.packets_out
     x[12] = row.packets_in

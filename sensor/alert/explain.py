@@ -1,0 +1,68 @@
+"""Why a row is unusual, in words an analyst can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import expm1, log10
+
+from sensor.alert.alert import Reason
+from sensor.feature.schema import Feature
+
+#: How many reasons an alert carries.
+_MOST_REASONS = 5
+_KILO = 1000.0
+
+
+def quantity(value: float, unit: str) -> str:
+    """Return `value` as people write it: 412, 8.1, 12 kB, 3.4 MB."""
+    if unit == "bytes":
+        for prefix in ("", "k", "M", "G"):
+            if value < _KILO:
+                return f"{value:.3g} {prefix}B"
+            value /= _KILO
+        return f"{value:.3g} TB"
+    if value >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.1f}"
+
+
+def reasons(
+    features: Sequence[Feature], x: Sequence[float], limits: Sequence[float], p_values: Sequence[float]
+) -> tuple[Reason, ...]:
+    """Return the material features of a row, the most unusual first.
+
+    Parameters
+    ----------
+    features
+        The columns.
+    x
+        The row, in log(1 + value).
+    limits
+        The largest value that is still expected, in the same scale.
+    p_values
+        How rare each value is.
+    """
+    weights = [
+        -log10(p) if value > limit else 0.0 for value, limit, p in zip(x, limits, p_values, strict=True)
+    ]
+    total = sum(weights) or 1.0
+    order = sorted(range(len(features)), key=lambda column: (-weights[column], column))
+    found = []
+    for column in order[:_MOST_REASONS]:
+        if weights[column] <= 0.0:
+            break
+        feature = features[column]
+        value, high = expm1(x[column]), expm1(limits[column])
+        sentence = (
+            f"{feature.noun}: {quantity(value, feature.unit)} "
+            f"(expected at most {quantity(high, feature.unit)})"
+        )
+        share = weights[column] / total
+        found.append(Reason(feature.name, value, 0.0, high, feature.unit, share, sentence))
+    return tuple(found)
+
+
+def sentence(who: str, about: str, where: str, window_secs: float, why: Sequence[Reason]) -> str:
+    """Return the alert in one sentence: kind, host, peer, and the two strongest reasons."""
+    told = "; ".join(reason.sentence for reason in why[:2])
+    return f"{about}: {who}{where} in {window_secs:g} s, {told}"

@@ -1,0 +1,202 @@
+"""The flow meter: packets in, flow records out (RFC 7011's metering process, RFC 5103's biflows).
+
+Time is the packets' own. It only moves forward, and it moves *before* a packet
+is looked up; so where a batch was cut, and how often an idle source ticks,
+cannot be seen in the records nor in their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.flow.expiry import empty, expire, new_buffers
+from sensor.flow.key import KeyCause
+from sensor.flow.record import FlowEndReason, FlowEvents, Flows
+from sensor.flow.table import FlowList, new_table
+from sensor.flow.walk import LATEST, walk
+from sensor.packet.batch import Bytes
+from sensor.packet.columns import Packets
+
+#: Records given out at a time; 6 MB stays in the cache that is shared with the extractor.
+RECORD_ROWS = 4096
+#: Packets given out at a time.
+EVENT_ROWS = 65_536
+#: Packets whose keys are hashed, and whose flows are fetched, ahead of the walk.
+KEY_ROWS = 64
+#: Slots are int32, and buckets are twice as many.
+MOST_FLOWS = 1 << 29
+
+
+class Observation(NamedTuple):
+    """What the meter made of a stretch of packets. All arrays are borrowed until the next step.
+
+    Parameters
+    ----------
+    packets
+        `PACKET`, shape (n,): the packets done, a slice of those given.
+    events
+        `FLOW_EVENT`, shape (n,): what each packet did.
+    flows
+        `FLOW`, shape (m,): the records that left, in order.
+    positions
+        int64, shape (m,): how many of `packets` were done before each record
+        left. A consumer that needs the exact sequence takes that many packets
+        first; it is the same wherever batches were cut.
+    """
+
+    packets: Packets
+    events: FlowEvents
+    flows: Flows
+    positions: npt.NDArray[np.int64]
+
+
+class Meter:
+    """A table of open flows with a fixed size.
+
+    Parameters
+    ----------
+    capacity
+        How many flows may be open. When a packet needs one more, a flow is
+        evicted: the closed one seen longest ago, else the unanswered one, else
+        the answered one.
+    idle_timeout_secs
+        A flow that was answered ends when nothing came for so long.
+    unanswered_timeout_secs
+        The same for a flow with packets of one direction only.
+    active_timeout_secs
+        A packet on a flow that began this long ago ends its record and begins
+        the flow's next one.
+    linger_secs
+        How long a closed TCP flow waits for late packets.
+    activity_gap_secs
+        Longer silences are counted as idle periods in the record.
+    vlan_in_key
+        Whether equal addresses and ports in different VLANs are different flows.
+    key
+        128-bit secret of the table's hash, as two 64-bit words.
+    """
+
+    def __init__(  # noqa: PLR0913  (one keyword for each configuration key)
+        self,
+        *,
+        capacity: int = 262_144,
+        idle_timeout_secs: float = 60.0,
+        unanswered_timeout_secs: float = 30.0,
+        active_timeout_secs: float = 300.0,
+        linger_secs: float = 5.0,
+        activity_gap_secs: float = 1.0,
+        vlan_in_key: bool = True,
+        key: tuple[int, int],
+    ) -> None:
+        if not 0 < capacity <= MOST_FLOWS:
+            raise ValueError(f"capacity must be 1 to {MOST_FLOWS}, not {capacity}")
+        self._table = new_table(capacity)
+        self._buffers = new_buffers(RECORD_ROWS, EVENT_ROWS, KEY_ROWS)
+        lists = self._table.lists
+        lists["timeout"][FlowList.UNANSWERED] = _nanoseconds(unanswered_timeout_secs)
+        lists["timeout"][FlowList.ANSWERED] = _nanoseconds(idle_timeout_secs)
+        lists["timeout"][FlowList.CLOSED] = _nanoseconds(linger_secs)
+        self._state = self._table.state[0]
+        self._state["active_timeout"] = _nanoseconds(active_timeout_secs)
+        self._state["activity_gap"] = _nanoseconds(activity_gap_secs)
+        settings = self._table.settings[0]
+        settings["k0"], settings["k1"] = (np.uint64(word) for word in key)
+        settings["vlan_in_key"] = vlan_in_key
+
+    @property
+    def active(self) -> int:
+        """How many flows are open."""
+        return int(self._state["active"])
+
+    def observe(self, packets: Packets, data: Bytes) -> Iterator[Observation]:
+        """Take packets in; nothing happens until the iterator is used up.
+
+        Parameters
+        ----------
+        packets
+            `PACKET`, shape (n,), contiguous, in order of time. A packet that is
+            earlier than one before it counts at the latest time seen.
+        data
+            uint8, shape (bytes,): what the packets' payload offsets point into.
+
+        Yields
+        ------
+        Observation
+            One stretch after the other, together all of `packets`.
+        """
+        buffers = self._buffers
+        rows = buffers.events.shape[0]
+        for first in range(0, len(packets), rows):
+            chunk = packets[first : first + rows]
+            begin = 0
+            while begin < len(chunk):
+                end = int(walk(self._table, buffers, chunk, data, begin))
+                count = self._take_records()
+                records, positions = buffers.records[:count], buffers.positions[:count]
+                yield Observation(chunk[begin:end], buffers.events[begin:end], records, positions)
+                begin = end
+
+    def advance(self, now: int) -> Iterator[Flows]:
+        """Yield the records of all flows that are due at or before `now` (ns).
+
+        Without them being used up, nothing happens. Time never moves back.
+        """
+        now = min(max(now, int(self._state["now"])), LATEST)
+        self._state["now"] = now
+        done = now < self._state["next_due"]
+        while not done:
+            done = bool(expire(self._table, self._buffers, now))
+            count = self._take_records()
+            if count:
+                yield self._buffers.records[:count]
+
+    def flush(self) -> Iterator[Flows]:
+        """Yield the records of all open flows, the one seen longest ago first.
+
+        They end as `FlowEndReason.FORCED_END`, those that linger as
+        `END_OF_FLOW`; they are due at the latest time seen.
+        """
+        done = False
+        while not done:
+            done = bool(empty(self._table, self._buffers))
+            count = self._take_records()
+            if count:
+                yield self._buffers.records[:count]
+
+    def counters(self) -> dict[str, int]:
+        """Return what was counted since the start, by name."""
+        state = self._state
+        counts = {
+            "packets": int(state["packets"]),
+            "flows_started": int(state["next_flow_id"]) - 1,
+            "flows_exported": int(state["end_reason"].sum()),
+            "late_packets": int(state["late_packets"]),
+            "fragments_without_ports": int(state["fragments_without_ports"]),
+            "chain_walk_limit": int(state["chain_walk_limit"]),
+        }
+        for reason in FlowEndReason:
+            counts[f"flows_ended_{reason.name.lower()}"] = int(state["end_reason"][reason])
+        for which in FlowList:
+            counts[f"flows_evicted_{which.name.lower()}"] = int(state["evicted"][which])
+        for cause in KeyCause:
+            if cause != KeyCause.NONE:
+                counts[f"packets_without_flow_{cause.name.lower()}"] = int(state["without_flow"][cause])
+        return counts
+
+    def _take_records(self) -> int:
+        """Empty the record buffer and return how many rows it held."""
+        count = int(self._state["records"])
+        self._state["records"] = 0
+        self._state["consumed"] = 0
+        return count
+
+
+def _nanoseconds(seconds: float) -> int:
+    """Return `seconds` in ns; a timeout of 0 or less is refused."""
+    if not 0 < seconds <= 1e6:
+        raise ValueError(f"a timeout must be more than 0 and at most a million seconds, not {seconds}")
+    return round(seconds * 1e9)

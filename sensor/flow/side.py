@@ -1,0 +1,81 @@
+"""One direction of a flow: its sums, as `record` defines them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sensor.kernel import kernel
+from sensor.packet.batch import Bytes
+
+_SECONDS_PER_NS = 1e-9
+_BITS8 = np.uint64(8)
+#: Bytes of the first payload that a record keeps.
+_HALF_BYTES = 8
+
+
+@kernel
+def add_packet(side: np.void, packet: np.void, time: int) -> None:
+    """Add one packet's length and arrival to its direction.
+
+    Parameters
+    ----------
+    side
+        `SIDE` row.
+    packet
+        `PACKET` row.
+    time
+        When it came, ns; not before the direction's last.
+    """
+    length = packet["ip_bytes"]
+    count = side["packets"]
+    if count == 0:
+        side["length_min"] = length
+        side["length_max"] = length
+    else:
+        side["length_min"] = min(side["length_min"], length)
+        side["length_max"] = max(side["length_max"], length)
+        interval = time - side["last"]
+        side["interval_min"] = interval if count == 1 else min(side["interval_min"], interval)
+        side["interval_max"] = max(side["interval_max"], interval)
+        side["interval_sum"] += interval
+        seconds = interval * _SECONDS_PER_NS
+        side["interval_squares"] += seconds * seconds
+    side["packets"] += 1
+    side["last"] = time
+    side["bytes"] += np.uint64(length)
+    side["payload_bytes"] += np.uint64(packet["payload_bytes"])
+    size = np.float64(length)
+    side["length_squares"] += size * size
+
+
+@kernel
+def add_first_payload(side: np.void, packet: np.void, data: Bytes) -> None:
+    """Keep the first 16 payload bytes; bytes that were not captured are zero.
+
+    Parameters
+    ----------
+    side
+        `SIDE` row that has no payload yet.
+    packet
+        `PACKET` row with payload.
+    data
+        uint8, shape (bytes,): the batch's bytes, what `payload_offset` points into.
+    """
+    side["first_payload_bytes"] = packet["payload_bytes"]
+    begin = packet["payload_offset"]
+    if begin < 0:
+        return
+    end = min(begin + np.int64(packet["payload_captured"]), np.int64(data.shape[0]))
+    side["first_payload_hi"] = _word(data, begin, end)
+    side["first_payload_lo"] = _word(data, begin + _HALF_BYTES, end)
+
+
+@kernel
+def _word(data: Bytes, begin: int, end: int) -> np.uint64:
+    """Return 8 bytes from `begin`, big-endian, zeros from `end` on."""
+    word = np.uint64(0)
+    for i in range(begin, begin + _HALF_BYTES):
+        word = word << _BITS8
+        if i < end:
+            word |= np.uint64(data[i])
+    return word

@@ -1,0 +1,268 @@
+"""The decoder: one pass over a batch, one row a frame, counters for everything.
+
+In: `PacketBatch`. Out: `PACKET` rows, borrowed until the next call.
+
+Rules: the time of a row never decreases, whatever the capture says; a frame
+that cannot be decoded keeps its row and its code; the only memory that grows is
+the row buffer, when a batch is larger than any before it, up to `MAX_ROWS`.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.kernel import Int, Row, kernel
+from sensor.packet.batch import Bytes, Frames, PacketBatch
+from sensor.packet.columns import DecodeError, PacketKind, Packets, packet_columns
+from sensor.packet.link import (
+    ETHERTYPE_ARP,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    add_tag,
+    is_wrapped,
+    link_header,
+    unwrap,
+)
+from sensor.packet.network import arp, extensions, ipv4, ipv6, is_extension
+from sensor.packet.transport import transport_header
+from sensor.packet.wire import signed
+
+#: Rows of the largest batch: about 160 MB. Sources cut their batches far below it.
+MAX_ROWS = 1 << 20
+
+#: A packet this far ahead of the one before it (ns) is counted as a jump: a
+#: clock was set, or the capture is spliced.
+JUMP = 3_600_000_000_000
+
+_NONE = int(DecodeError.NONE)
+_EMPTY = int(DecodeError.EMPTY_FRAME)
+_UNKNOWN_LINK_TYPE = int(DecodeError.UNKNOWN_LINK_TYPE)
+_OTHER = int(PacketKind.OTHER)
+_LAST_TIME = np.iinfo(np.int64).max
+
+_TOTALS = ("frames", "bytes", "truncated", "late_packets", "time_jumps")
+_FRAMES, _BYTES, _TRUNCATED, _LATE, _JUMPS = range(5)
+
+Counts = npt.NDArray[np.int64]
+_Scalar = TypeVar("_Scalar", bound=np.generic)
+
+
+class DecodeState(NamedTuple):
+    """What the kernel keeps between batches.
+
+    Parameters
+    ----------
+    clock
+        int64, shape (2,): largest packet time so far (ns); 1 once there was one.
+    totals
+        int64, shape (5,): frames, bytes, truncated, late packets, time jumps.
+    errors
+        int64, shape (codes,): rows by `DecodeError`.
+    kinds
+        int64, shape (kinds,): rows by `PacketKind`.
+    link_types
+        int64, shape (65536,): frames by unknown link type.
+    blank
+        `PACKET`, shape (1,): the row that each frame starts from.
+    """
+
+    clock: Counts
+    totals: Counts
+    errors: Counts
+    kinds: Counts
+    link_types: Counts
+    blank: Packets
+
+
+def _decode_state() -> DecodeState:
+    """Return the state before the first packet."""
+    blank = packet_columns(1)
+    blank["payload_offset"] = -1
+    return DecodeState(
+        clock=np.zeros(2, np.int64),
+        totals=np.zeros(len(_TOTALS), np.int64),
+        errors=np.zeros(len(DecodeError), np.int64),
+        kinds=np.zeros(len(PacketKind), np.int64),
+        link_types=np.zeros(1 << 16, np.int64),
+        blank=blank,
+    )
+
+
+@kernel
+def network_header(data: Bytes, at: Int, end: Int, wire_end: Int, ethertype: Int, row: Row) -> Int:
+    """Decode what an EtherType announces, down to the payload.
+
+    Whatever uncovers an inner packet (tags, labels, tunnels) comes back here
+    with its EtherType and offset.
+
+    Parameters
+    ----------
+    data
+        uint8, shape (bytes,).
+    at, end
+        The network header's first byte, and the one behind the last captured byte.
+    wire_end
+        Where the frame ended on the wire, as an offset in `data`.
+    ethertype
+        0 for nothing that this package decodes.
+    row
+        One `PACKET`, written.
+
+    Returns
+    -------
+    error
+        `DecodeError`.
+    """
+    if ethertype == ETHERTYPE_IPV4:
+        at, stop, error = ipv4(data, at, end, wire_end, row)
+    elif ethertype == ETHERTYPE_IPV6:
+        at, stop, error = ipv6(data, at, end, wire_end, row)
+    elif ethertype == ETHERTYPE_ARP:
+        return arp(data, at, end, wire_end, row)
+    else:
+        row.kind = _OTHER
+        return _NONE
+    end = min(end, stop)
+    if error == _NONE and is_extension(row):
+        at, error = extensions(data, at, end, stop, row)
+    if error == _NONE:
+        error = transport_header(data, at, end, stop, row)
+    return error
+
+
+@kernel
+def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeState) -> None:
+    """Fill one row of `packets` a frame.
+
+    Parameters
+    ----------
+    data
+        uint8, shape (bytes,).
+    frames
+        `FRAME`, shape (n,). One that does not lie within `data` counts as empty.
+    packets
+        `PACKET`, shape (at least n,), written.
+    state
+        Clock and counters, updated.
+    """
+    clock, totals, errors, kinds, link_types, blank = state
+    latest, begun = clock[0], clock[1]
+    size = signed(data.shape[0])
+    for i in range(frames.shape[0]):
+        frame = frames[i]
+        packets[i] = blank[0]
+        row = packets[i]
+        start, time = frame.offset, frame.time
+        captured, link_type = signed(frame.caplen), signed(frame.link_type)
+        if start < 0 or start > size - captured:
+            captured = signed(0)
+        # Some writers give a wire length below what they captured.
+        length = max(signed(frame.wirelen), captured)
+        if begun == 0:
+            begun, latest = 1, time
+        elif time < latest:
+            totals[_LATE] += 1
+        else:
+            totals[_JUMPS] += latest < _LAST_TIME - JUMP and time > latest + JUMP
+            latest = time
+        row.time = latest
+        row.wirelen = length
+        row.caplen = captured
+        if frame.vlan_tpid != 0:
+            add_tag(signed(frame.vlan_tci), row)
+        error = _EMPTY
+        if captured > 0:
+            ethertype, at, error = link_header(data, start, start + captured, link_type, row)
+            if is_wrapped(ethertype):
+                ethertype, at, error = unwrap(data, at, start + captured, ethertype, row)
+            if error == _NONE:
+                error = network_header(data, at, start + captured, start + length, ethertype, row)
+        row.error = error
+        if error == _UNKNOWN_LINK_TYPE:
+            link_types[link_type] += 1
+        totals[_FRAMES] += 1
+        totals[_BYTES] += length
+        totals[_TRUNCATED] += captured < length
+        errors[error] += 1
+        kinds[row.kind] += 1
+    clock[0], clock[1] = latest, begun
+
+
+def _read_only(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+    """Return a view that kernels cannot write; one kind of array means one compiled kernel."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+class Decoder:
+    """Decodes batches into one reused buffer of `PACKET` rows.
+
+    Parameters
+    ----------
+    capacity
+        Rows to hold room for from the start: the usual batch. At most `MAX_ROWS`.
+
+    Raises
+    ------
+    ValueError
+        When `capacity` is not in 1 .. `MAX_ROWS`.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        if not 1 <= capacity <= MAX_ROWS:
+            raise ValueError(f"capacity must be 1 .. {MAX_ROWS}, not {capacity}")
+        self._packets = packet_columns(capacity)
+        self._state = _decode_state()
+
+    @property
+    def latest(self) -> int:
+        """Largest packet time so far, ns since the epoch; 0 before the first packet."""
+        return int(self._state.clock[0])
+
+    def decode(self, batch: PacketBatch) -> Packets:
+        """Decode all frames of `batch`.
+
+        Parameters
+        ----------
+        batch
+            Borrowed; nothing of it is kept.
+
+        Returns
+        -------
+        packets
+            `PACKET`, shape (n,), in the order of the frames. A view that the
+            next call overwrites.
+
+        Raises
+        ------
+        ValueError
+            When a source hands over more than `MAX_ROWS` frames at once.
+        """
+        count = len(batch.frames)
+        if count > MAX_ROWS:
+            raise ValueError(f"a batch of {count} frames; sources must cut batches at {MAX_ROWS}")
+        if count > len(self._packets):
+            self._packets = packet_columns(count)
+        packets = self._packets[:count]
+        decode_frames(_read_only(batch.data), _read_only(batch.frames), packets, self._state)
+        return packets
+
+    def counters(self) -> dict[str, int]:
+        """Return totals, then rows by error (``error_*``) and by kind (``kind_*``)."""
+        state = self._state
+        counts = {name: int(state.totals[i]) for i, name in enumerate(_TOTALS)}
+        for code in DecodeError:
+            if code != DecodeError.NONE:
+                counts[f"error_{code.name.lower()}"] = int(state.errors[code])
+        for kind in PacketKind:
+            counts[f"kind_{kind.name.lower()}"] = int(state.kinds[kind])
+        return counts
+
+    def unknown_link_types(self) -> dict[int, int]:
+        """Return frames by LINKTYPE number, for the link types that cannot be decoded."""
+        table = self._state.link_types
+        return {int(number): int(table[number]) for number in np.flatnonzero(table)}

@@ -1,0 +1,230 @@
+"""The kernel that walks the blocks of one pcapng section.
+
+A block is a type, its length, its body and its length again. Format:
+draft-ietf-opsawg-pcapng, sections 3.1 and 4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.kernel import kernel
+from sensor.packet.batch import Bytes, Frames
+from sensor.sources.interface import Interfaces, interface_time
+from sensor.sources.walk import (
+    BAD_BLOCK_LENGTH,
+    BAD_BLOCK_TRAILER,
+    BAD_CAPTURED_LENGTH,
+    DESCRIPTION,
+    FULL,
+    NEED,
+    SECTION,
+)
+from sensor.sources.window import MAX_RECORD_BYTES
+from sensor.sources.word import word16, word32
+
+SECTION_HEADER = 0x0A0D0D0A  # reads the same in both byte orders
+INTERFACE_DESCRIPTION = 1
+PACKET_BLOCK = 2  # obsolete, still found in old captures
+SIMPLE_PACKET = 3
+NAME_RESOLUTION = 4
+INTERFACE_STATISTICS = 5
+ENHANCED_PACKET = 6
+DECRYPTION_SECRETS = 10
+CUSTOM = 0x0BAD
+CUSTOM_NOT_COPIED = 0x40000BAD
+
+#: Type and two lengths: the shortest block.
+BLOCK_BYTES = 12
+_SIMPLE_BYTES = BLOCK_BYTES + 4
+_PACKET_BYTES = BLOCK_BYTES + 20
+
+#: A packet block whose interface is not described: stepped over.
+_NO_INTERFACE = -1
+_DELIVERED = -2
+
+#: State of one walk.
+PCAPNG_WALK = np.dtype(
+    [
+        ("position", np.int64),
+        ("stop", np.int64),
+        ("status", np.int64),
+        ("need", np.int64),
+        ("last_time", np.int64),  # ns: what a simple packet block is given
+        ("big_endian", np.bool_),
+    ],
+    align=True,
+)
+
+
+@kernel
+def read_packet(
+    data: Bytes, block: int, row: np.void, walk: npt.NDArray[np.void], interfaces: Interfaces
+) -> tuple[int, bool]:
+    """Fill `row` from the packet block at `block`, which is whole.
+
+    Returns
+    -------
+    verdict
+        `_DELIVERED`, `_NO_INTERFACE`, `BAD_BLOCK_LENGTH` or `BAD_CAPTURED_LENGTH`.
+    clamped
+        Whether the time had to be clamped.
+    """
+    big = walk[0]["big_endian"]
+    kind = word32(data, block, big)
+    length = word32(data, block + 4, big)
+    fixed = _SIMPLE_BYTES if kind == SIMPLE_PACKET else _PACKET_BYTES
+    if length < fixed:
+        return BAD_BLOCK_LENGTH, False
+    index = 0
+    if kind == ENHANCED_PACKET:
+        index = word32(data, block + 8, big)
+    elif kind == PACKET_BLOCK:
+        index = word16(data, block + 8, big)
+    if index >= interfaces.shape[0]:
+        return _NO_INTERFACE, False
+    interface = interfaces[index]
+    clamped = False
+    if kind == SIMPLE_PACKET:
+        time = walk[0]["last_time"]
+        wirelen = word32(data, block + 8, big)
+        caplen = wirelen
+        if interface["snaplen"] > 0:
+            caplen = min(caplen, interface["snaplen"])
+    else:
+        ticks = np.uint64(word32(data, block + 12, big)) << np.uint64(32)
+        ticks |= np.uint64(word32(data, block + 16, big))
+        time, clamped = interface_time(interfaces, index, ticks)
+        caplen = word32(data, block + 20, big)
+        wirelen = word32(data, block + 24, big)
+    if caplen > length - fixed:
+        return BAD_CAPTURED_LENGTH, False
+    row["offset"] = block + fixed - 4  # the second length stands behind the frame
+    row["time"] = time
+    row["caplen"] = caplen
+    row["wirelen"] = wirelen
+    row["link_type"] = interface["link_type"]
+    row["interface"] = index
+    row["vlan_tci"] = 0
+    row["vlan_tpid"] = 0
+    walk[0]["last_time"] = time
+    return _DELIVERED, clamped
+
+
+@kernel
+def count_packet(row: np.void, tally: npt.NDArray[np.void], timeless: bool, clamped: bool) -> None:  # noqa: FBT001  (a kernel's arguments)
+    """Count the packet in `row`, and raise a wire length below the captured one."""
+    count = tally[0]
+    count["packets"] += 1
+    count["bytes"] += row["caplen"]
+    if timeless:
+        count["frames_without_time"] += 1
+    if clamped:
+        count["timestamps_clamped"] += 1
+    if row["wirelen"] < row["caplen"]:
+        row["wirelen"] = row["caplen"]
+        count["wirelen_raised"] += 1
+
+
+@kernel
+def count_skipped(kind: int, tally: npt.NDArray[np.void]) -> None:
+    """Count a block that carries no packet."""
+    count = tally[0]
+    if kind == NAME_RESOLUTION:
+        count["blocks_skipped_name_resolution"] += 1
+    elif kind == INTERFACE_STATISTICS:
+        count["blocks_skipped_statistics"] += 1
+    elif kind == DECRYPTION_SECRETS:
+        count["blocks_skipped_secrets"] += 1
+    elif kind in (CUSTOM, CUSTOM_NOT_COPIED):
+        count["blocks_skipped_custom"] += 1
+    else:
+        count["blocks_skipped_other"] += 1
+
+
+@kernel
+def check_block(data: Bytes, position: int, stop: int, big_endian: bool) -> tuple[int, int]:  # noqa: FBT001  (a kernel's argument)
+    """Look at the frame of the block at `position`, of which two words are there.
+
+    Returns
+    -------
+    status
+        `FULL` for a whole block, else `SECTION`, `DESCRIPTION`, `NEED` or why it is damaged.
+    length
+        Of the block in bytes.
+    """
+    kind = word32(data, position, big_endian)
+    length = word32(data, position + 4, big_endian)
+    status = FULL
+    if kind == SECTION_HEADER:  # its lengths may be in the other byte order
+        status = SECTION
+    elif length < BLOCK_BYTES or length > MAX_RECORD_BYTES or length & 3 != 0:
+        status = BAD_BLOCK_LENGTH
+    elif stop - position < length:
+        status = NEED
+    elif word32(data, position + length - 4, big_endian) != length:
+        status = BAD_BLOCK_TRAILER
+    elif kind == INTERFACE_DESCRIPTION:
+        status = DESCRIPTION
+    return status, length
+
+
+@kernel
+def walk_blocks(
+    data: Bytes,
+    frames: Frames,
+    walk: npt.NDArray[np.void],
+    interfaces: Interfaces,
+    tally: npt.NDArray[np.void],
+) -> int:
+    """Fill rows from whole packet blocks, and return how many.
+
+    Parameters
+    ----------
+    data
+        uint8, shape (bytes,).
+    frames
+        `FRAME`, shape (n,): filled from the first row on.
+    walk
+        `PCAPNG_WALK`, shape (1,): `position` moves behind the last block used;
+        `status` says why the walk stopped there.
+    interfaces
+        `INTERFACE`, shape (m,): those of the section so far.
+    tally
+        `TALLY`, shape (1,).
+    """
+    state = walk[0]
+    big = state["big_endian"]
+    position = state["position"]
+    stop = state["stop"]
+    rows = 0
+    status = FULL
+    need = 0
+    while rows < frames.shape[0]:
+        if stop - position < BLOCK_BYTES:
+            status = NEED
+            need = BLOCK_BYTES
+            break
+        status, length = check_block(data, position, stop, big)
+        if status != FULL:
+            need = length if status == NEED else 0
+            break
+        kind = word32(data, position, big)
+        if kind in (ENHANCED_PACKET, SIMPLE_PACKET, PACKET_BLOCK):
+            verdict, clamped = read_packet(data, position, frames[rows], walk, interfaces)
+            if verdict == _DELIVERED:
+                count_packet(frames[rows], tally, kind == SIMPLE_PACKET, clamped)
+                rows += 1
+            elif verdict == _NO_INTERFACE:
+                tally[0]["frames_without_interface"] += 1
+            else:
+                status = verdict
+                break
+        else:
+            count_skipped(kind, tally)
+        position += length
+    state["position"] = position
+    state["status"] = status
+    state["need"] = need
+    return rows

@@ -1,0 +1,96 @@
+"""`PACKET` rows made directly, and hypothesis strategies of them: few hosts, few ports, all the odd cases."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from sensor.packet.columns import V4_MAPPED, PacketKind, packet_columns
+
+SECOND = 10**9
+START = 1_600_000_000 * SECOND
+FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
+ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
+
+#: What payload offsets point into.
+DATA = np.arange(1, 121, dtype=np.uint8)
+
+#: (hi, lo, ip_version); the last two are one address, mapped IPv4 and the IPv6 of the same bits.
+HOSTS = (
+    (0, V4_MAPPED | 0x0A00_0001, 4),
+    (0, V4_MAPPED | 0x0A00_0002, 4),
+    (0x2001_0DB8_0000_0000, 1, 6),
+    (0x2001_0DB8_0000_0000, 2, 6),
+    (0, V4_MAPPED | 0x0A00_0001, 6),
+)
+
+
+def packet(time=START, src=0, dst=1, **fields):
+    """Return one packet as a dict of PACKET's fields: TCP from host 0, port 4000, to host 1, port 80."""
+    values = dict.fromkeys(packet_columns(1).dtype.names, 0)
+    values |= {"src_hi": HOSTS[src][0], "src_lo": HOSTS[src][1], "src_mac": 0x0200_0000_0001 + src}
+    values |= {"dst_hi": HOSTS[dst][0], "dst_lo": HOSTS[dst][1], "dst_mac": 0x0200_0000_0001 + dst}
+    values |= {"src_port": 4000, "dst_port": 80, "time": time, "kind": int(PacketKind.IP)}
+    values |= {"ip_version": HOSTS[src][2], "protocol": TCP, "ip_bytes": 40, "payload_offset": -1}
+    return values | fields
+
+
+def reply(time, **fields):
+    """Return a packet back from host 1, port 80, to host 0, port 4000."""
+    return packet(time, 1, 0, **({"src_port": 80, "dst_port": 4000} | fields))
+
+
+def packet_rows(packets):
+    """Return `packets` as a PACKET array."""
+    rows = packet_columns(len(packets))
+    for row, values in zip(rows, packets, strict=True):
+        for name, value in values.items():
+            row[name] = value
+    return rows
+
+
+_STEPS = st.sampled_from(
+    [0, 0, 0, 1, 1000, SECOND // 5, SECOND, SECOND + 1, 3 * SECOND, 5 * SECOND, 12 * SECOND, 31 * SECOND, -SECOND]
+)
+_FLAGS = st.sampled_from(
+    [SYN, SYN, SYN | ACK, SYN | ACK, ACK, ACK, ACK | PSH, FIN | ACK, FIN | ACK, FIN, RST, RST | ACK, SYN | FIN, 0, 255]
+)
+_PAYLOADS = st.sampled_from([(0, -1, 0), (0, -1, 0), (1, 3, 1), (20, 5, 20), (40, 9, 7), (30, 110, 30), (9, -1, 0)])
+
+
+@st.composite
+def packets(draw, max_size=40):
+    """Draw a list of packets, times mostly growing."""
+    time = START
+    result = []
+    for _ in range(draw(st.integers(0, max_size))):
+        time += draw(_STEPS)
+        src, dst = draw(st.sampled_from([(0, 1), (1, 0), (0, 1), (1, 0), (2, 3), (3, 2), (4, 4), (0, 0)]))
+        protocol = draw(st.sampled_from([TCP, TCP, TCP, UDP, ICMP, ICMPV6, GRE]))
+        if protocol in (ICMP, ICMPV6):
+            ports = draw(st.sampled_from([(8, 0), (0, 0), (3, 1), (1, 3), (128, 0), (129, 0), (136, 5)]))
+        else:
+            ports = draw(st.sampled_from([(4000, 80), (80, 4000), (4001, 80), (80, 4001), (80, 80)]))
+        payload, offset, captured = draw(_PAYLOADS)
+        fields = {
+            "protocol": protocol,
+            "src_port": ports[0],
+            "dst_port": ports[1],
+            "tcp_flags": draw(_FLAGS) if protocol == TCP else 0,
+            "tcp_seq": draw(st.sampled_from([0, 1, 20, 21, 2**31, 2**32 - 20, 2**32 - 1])),
+            "ip_bytes": 40 + payload,
+            "payload_bytes": payload,
+            "payload_offset": offset,
+            "payload_captured": captured,
+        }
+        odd = draw(st.integers(0, 19))
+        if odd == 0:
+            fields["vlan"] = 7
+        elif odd == 1:
+            fields["fragment_offset"] = 1480
+        elif odd == 2:
+            fields["error"] = draw(st.integers(1, 12))
+        elif odd == 3:
+            fields["kind"] = draw(st.integers(0, 2))
+        elif odd == 4:
+            fields["ip_version"] = 0
+        result.append(packet(time, src, dst, **fields))
+    return result

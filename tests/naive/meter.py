@@ -1,0 +1,244 @@
+"""The flow meter as a dictionary of dictionaries: slow, obvious, and written from the rules alone."""
+
+SECOND = 10**9
+FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
+FLAG_NAMES = {FIN: "fin", SYN: "syn", RST: "rst", PSH: "psh", ACK: "ack", URG: "urg"}
+NEW, REPLY, ESTABLISHED, REFUSED, RETRANSMISSION, CLOSED, CONTINUED = 1, 2, 4, 8, 16, 32, 64
+PAIRS = {1: [(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)]}
+PAIRS[58] = [(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)]
+SUMS = ("last", "bytes", "payload_bytes", "length_squares", "interval_squares", "interval_min", "interval_max")
+SUMS += ("interval_sum", "first_payload_hi", "first_payload_lo", "packets", "length_min", "length_max")
+SUMS += ("retransmissions", "first_payload_bytes", *FLAG_NAMES.values())
+
+
+def answer_of(protocol, kind):
+    for a, b in PAIRS.get(protocol, []):
+        if kind in (a, b):
+            return b if kind == a else a
+    return None
+
+
+class NaiveMeter:
+    def __init__(
+        self,
+        capacity,
+        unanswered=30.0,
+        idle=60.0,
+        linger=5.0,
+        active=300.0,
+        gap=1.0,
+        vlan_in_key=True,
+    ):
+        self.capacity = capacity
+        self.timeouts = [int(unanswered * SECOND), int(idle * SECOND), int(linger * SECOND)]
+        self.active_timeout = int(active * SECOND)
+        self.gap = int(gap * SECOND)
+        self.vlan_in_key = vlan_in_key
+        self.flows = {}
+        self.now = 0
+        self.touches = 0
+        self.next_id = 1
+        self.records = []
+
+    # --- leaving
+
+    def export(self, flow, reason, time):
+        record = {name: value for name, value in flow.items() if not name.startswith("_")}
+        self.records.append(record | {"end_reason": reason, "exported": time})
+
+    def remove(self, flow, reason, time):
+        self.export(flow, reason, time)
+        del self.flows[flow["_key"]]
+
+    def which(self, flow):
+        if flow["_ended"]:
+            return 2
+        return 1 if flow["_seen"] == {0, 1} else 0
+
+    def advance(self, now):
+        self.now = max(self.now, now)
+        due = []
+        for flow in self.flows.values():
+            which = self.which(flow)
+            when = flow["end"] + self.timeouts[which]
+            if when <= self.now:
+                due.append((when, which, flow["_touch"], flow))
+        for when, which, _, flow in sorted(due, key=lambda row: row[:3]):
+            self.remove(flow, 3 if which == 2 else 1, when)
+
+    def evict(self):
+        order = {2: 0, 0: 1, 1: 2}
+        flow = min(self.flows.values(), key=lambda f: (order[self.which(f)], f["_touch"]))
+        self.remove(flow, 5, self.now)
+
+    def flush(self):
+        order = sorted(self.flows.values(), key=lambda f: (f["end"], self.which(f), f["_touch"]))
+        for flow in order:
+            self.remove(flow, 3 if flow["_ended"] else 4, self.now)
+
+    # --- packets
+
+    def ends(self, p):
+        a, b = (p["src_hi"], p["src_lo"]), (p["dst_hi"], p["dst_lo"])
+        if p["fragment_offset"]:
+            return (*a, 0), (*b, 0), False
+        sport, dport = p["src_port"], p["dst_port"]
+        one_way = False
+        if p["protocol"] in PAIRS:
+            answer = answer_of(p["protocol"], sport & 0xFF)
+            one_way = answer is None
+            dport = dport if one_way else answer
+        return (*a, sport), (*b, dport), one_way
+
+    def observe(self, p, data):
+        """Take one packet (a dict of PACKET's fields); return (flow id or None, bits, reverse)."""
+        self.advance(p["time"])
+        if p["kind"] != 3 or p["ip_version"] not in (4, 6) or p["error"] in (3, 5, 6, 7):
+            return None, 0, 0
+        src, dst, one_way = self.ends(p)
+        ends = (src, dst, "one way") if one_way else frozenset((src, dst))
+        key = (ends, p["protocol"], p["ip_version"], p["vlan"] if self.vlan_in_key else 0)
+        tcp = p["protocol"] == 6 and p["fragment_offset"] == 0
+        flags = p["tcp_flags"] if tcp else 0
+        asks = flags & (SYN | ACK | RST | FIN) == SYN
+        flow = self.flows.get(key)
+        bits = 0
+        if flow is not None and flow["_ended"] and asks:
+            self.remove(flow, 3, self.now)
+            flow = None
+        elif flow is not None and self.now - flow["start"] >= self.active_timeout:
+            self.export(flow, 2, self.now)
+            self.restart(flow)
+            bits |= CONTINUED
+        if flow is None:
+            if len(self.flows) == self.capacity:
+                self.evict()
+            flow = self.open(key, p, src, dst, flags)
+            bits |= NEW
+        direction = 0 if (flow["src_hi"], flow["src_lo"], flow["src_port"]) == src else 1
+        if src == dst:
+            direction = 1 if bits & NEW and self.is_syn_ack(flags) else 0
+        self.touches += 1
+        flow["_touch"] = self.touches
+        if direction == 1 and 1 not in flow["_seen"]:
+            bits |= REPLY
+        flow["_seen"].add(direction)
+        self.add(flow, p, direction, data)
+        if tcp:
+            bits |= self.follow(flow, p, direction, flags)
+        return flow["flow_id"], bits, direction
+
+    @staticmethod
+    def is_syn_ack(flags):
+        return flags & (SYN | ACK | RST | FIN) == SYN | ACK
+
+    def open(self, key, p, src, dst, flags):
+        names = ["src", "dst"]
+        macs = [p["src_mac"], p["dst_mac"]]
+        if self.is_syn_ack(flags):
+            src, dst = dst, src
+            macs.reverse()
+        flow = {"_key": key, "_seen": set(), "_ended": False, "_fins": set(), "_sequence": {}}
+        for name, end, mac in zip(names, (src, dst), macs, strict=True):
+            flow |= {f"{name}_hi": end[0], f"{name}_lo": end[1], f"{name}_port": end[2], f"{name}_mac": mac}
+        flow |= {name: p[name] for name in ("vlan", "protocol", "ip_version")}
+        syn = flags & (SYN | ACK | RST | FIN) == SYN
+        flow["handshake"] = 0 if p["protocol"] != 6 else (1 if syn else 5)
+        flow["_shaken"] = self.now
+        flow |= {"next_seq": 0, "reverse_next_seq": 0}
+        self.restart(flow)
+        flow["continued"] = 0
+        self.flows[key] = flow
+        return flow
+
+    def restart(self, flow):
+        flow |= {"flow_id": self.next_id, "start": self.now, "end": self.now, "continued": 1}
+        self.next_id += 1
+        for name in ("idle", "idle_periods", "synack_delay", "ack_delay", "tcp_flags", "reverse_tcp_flags"):
+            flow[name] = 0
+        for name in SUMS:
+            flow[name] = flow[f"reverse_{name}"] = 0
+
+    def add(self, flow, p, direction, data):
+        r = "reverse_" if direction else ""
+        gap = self.now - flow["end"]
+        if gap > self.gap:
+            flow["idle"] += gap
+            flow["idle_periods"] = min(flow["idle_periods"] + 1, 65535)
+        flow["end"] = self.now
+        length = p["ip_bytes"]
+        if flow[r + "packets"]:
+            interval = self.now - flow[r + "last"]
+            low = flow[r + "interval_min"]
+            flow[r + "interval_min"] = interval if flow[r + "packets"] == 1 else min(low, interval)
+            flow[r + "interval_max"] = max(flow[r + "interval_max"], interval)
+            flow[r + "interval_sum"] += interval
+            flow[r + "interval_squares"] += (interval * 1e-9) * (interval * 1e-9)
+            flow[r + "length_min"] = min(flow[r + "length_min"], length)
+        else:
+            flow[r + "length_min"] = length
+        flow[r + "length_max"] = max(flow[r + "length_max"], length)
+        flow[r + "length_squares"] += float(length) * float(length)
+        flow[r + "packets"] += 1
+        flow[r + "bytes"] += length
+        flow[r + "payload_bytes"] += p["payload_bytes"]
+        flow[r + "last"] = self.now
+        if p["payload_bytes"] and not flow[r + "first_payload_bytes"]:
+            flow[r + "first_payload_bytes"] = p["payload_bytes"]
+            at = p["payload_offset"]
+            kept = b"" if at < 0 else bytes(data[at : at + min(16, p["payload_captured"])])
+            kept = kept.ljust(16, b"\0")
+            flow[r + "first_payload_hi"] = int.from_bytes(kept[:8], "big")
+            flow[r + "first_payload_lo"] = int.from_bytes(kept[8:], "big")
+
+    def follow(self, flow, p, direction, flags):
+        r = "reverse_" if direction else ""
+        bits = 0
+        for flag, name in FLAG_NAMES.items():
+            flow[r + name] += bool(flags & flag)
+        flow[r + "tcp_flags"] |= flags
+        bits |= self.shake(flow, direction, flags)
+        if p["error"] == 0 and not flags & RST:
+            begin = p["tcp_seq"]
+            end = (begin + p["payload_bytes"] + bool(flags & SYN) + bool(flags & FIN)) % 2**32
+            expected = flow["_sequence"].get(direction)
+            if expected is None or (end - expected) % 2**32 < 2**31:
+                flow["_sequence"][direction] = flow[r + "next_seq"] = end
+            if expected is not None and p["payload_bytes"] and (begin - expected) % 2**32 >= 2**31:
+                flow[r + "retransmissions"] += 1
+                bits |= RETRANSMISSION
+        if not flow["_ended"]:
+            if flags & FIN:
+                flow["_fins"].add(direction)
+            if flags & RST or flow["_fins"] == {0, 1}:
+                flow["_ended"] = True
+                bits |= CLOSED
+        return bits
+
+    def shake(self, flow, direction, flags):
+        kind = flags & (SYN | ACK | RST)
+        delay = self.now - flow["_shaken"]
+        match (flow["handshake"], direction):
+            case (1, 0) if kind == SYN:
+                flow["_shaken"] = self.now
+            case (1, 1) if kind == SYN | ACK:
+                flow |= {"handshake": 2, "synack_delay": delay, "_shaken": self.now}
+            case (1, 1) if kind & RST:
+                flow["handshake"] = 4
+                return REFUSED
+            case (2, 1) if kind == SYN | ACK:
+                flow["_shaken"] = self.now
+            case (2, 0) if kind == ACK:
+                flow |= {"handshake": 3, "ack_delay": delay}
+                return ESTABLISHED
+        return 0
+
+
+def differences(record, row):
+    """Return the fields in which a naive record and a FLOW row differ."""
+    found = {}
+    for name in row.dtype.names:
+        got = row[name].item()
+        if got != record[name]:
+            found[name] = (record[name], got)
+    return found
