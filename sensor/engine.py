@@ -18,10 +18,11 @@ from sensor.alert.policy import Policy, Scored
 from sensor.feature.extractor import Extractor
 from sensor.feature.flow import flow_rows
 from sensor.feature.schema import FLOW_FEATURES, HOST_FEATURES, groups, names
-from sensor.flow.community_id import community_id
+from sensor.flow.community_id import address_bytes, community_id_of
 from sensor.flow.meter import Meter
 from sensor.flow.record import FLOW, Flows
-from sensor.model.ensemble import Ensemble, Settings
+from sensor.model.ensemble import Ensemble
+from sensor.model.settings import Settings
 from sensor.packet.batch import Bytes, PacketBatch
 from sensor.packet.columns import Packets
 from sensor.packet.decode import Decoder
@@ -75,7 +76,7 @@ class Engine:
             key=key,
         )
         self._extractor = Extractor(feature, flow.capacity, key)
-        self._policy = Policy(settings.alert, settings.seed, feature.window_secs, community_id)
+        self._policy = Policy(settings.alert, settings.seed, feature.window_secs, _community_id)
         self._flow_model = _ensemble(settings.model, settings.seed, FLOW_FEATURES)
         self._host_model = _ensemble(settings.model, settings.seed + 1, HOST_FEATURES)
         self._window = int(feature.window_secs * _NS)
@@ -245,6 +246,14 @@ def _ensemble(settings: ModelSettings, seed: int, features: tuple) -> Ensemble: 
         ),
         floors=np.log1p([feature.floor for feature in features]) if host else None,
         detectors=settings.detectors,
+    )
+
+
+def _community_id(
+    source: tuple[int, int], target: tuple[int, int], protocol: int, ports: tuple[int, int], version: int
+) -> str:
+    return community_id_of(
+        address_bytes(*source, version), address_bytes(*target, version), protocol, *ports
     )
 
 

@@ -48,12 +48,44 @@ def packet_rows(packets):
 
 
 _STEPS = st.sampled_from(
-    [0, 0, 0, 1, 1000, SECOND // 5, SECOND, SECOND + 1, 3 * SECOND, 5 * SECOND, 12 * SECOND, 31 * SECOND, -SECOND]
+    [
+        0,
+        0,
+        0,
+        1,
+        1000,
+        SECOND // 5,
+        SECOND,
+        SECOND + 1,
+        3 * SECOND,
+        5 * SECOND,
+        12 * SECOND,
+        31 * SECOND,
+        -SECOND,
+    ]
 )
 _FLAGS = st.sampled_from(
-    [SYN, SYN, SYN | ACK, SYN | ACK, ACK, ACK, ACK | PSH, FIN | ACK, FIN | ACK, FIN, RST, RST | ACK, SYN | FIN, 0, 255]
+    [
+        SYN,
+        SYN,
+        SYN | ACK,
+        SYN | ACK,
+        ACK,
+        ACK,
+        ACK | PSH,
+        FIN | ACK,
+        FIN | ACK,
+        FIN,
+        RST,
+        RST | ACK,
+        SYN | FIN,
+        0,
+        255,
+    ]
 )
-_PAYLOADS = st.sampled_from([(0, -1, 0), (0, -1, 0), (1, 3, 1), (20, 5, 20), (40, 9, 7), (30, 110, 30), (9, -1, 0)])
+_PAYLOADS = st.sampled_from(
+    [(0, -1, 0), (0, -1, 0), (1, 3, 1), (20, 5, 20), (40, 9, 7), (30, 110, 30), (9, -1, 0)]
+)
 
 
 @st.composite

@@ -46,8 +46,8 @@ _FLOORS = np.log1p([feature.floor for feature in HOST_FEATURES])
 #: Scores (-log10 p) from which an incident matters one step more than its kind does.
 _EXTREME = 30.0
 
-#: (source, destination, protocol, source port, destination port) -> Community ID.
-CommunityId = Callable[[tuple[int, int], tuple[int, int], int, int, int], str]
+#: (source, destination, protocol, ports, IP version) -> Community ID.
+CommunityId = Callable[[tuple[int, int], tuple[int, int], int, tuple[int, int], int], str]
 
 
 class Scored(NamedTuple):
@@ -107,7 +107,7 @@ class Policy:
         limits = np.maximum(_FLOORS, scored.expected)
         limits = np.maximum(limits, np.where(mature[:, None], closed.usual, 0.0))
         material = (closed.x > limits) & (scored.feature_p <= _REASON_P)
-        suspicious = material.any(axis=1)
+        suspicious: npt.NDArray[np.bool_] = np.asarray(material.any(axis=1))
         alerts = self._close_quiet(now)
         # Hosts that act before hosts acted upon, so that a scan is told at its source.
         rows = np.flatnonzero(suspicious)
@@ -196,6 +196,7 @@ class Policy:
         source, target = (peer, host) if subject.inbound else (host, peer)
         protocol = int(row[f"{side}_protocol"])
         ports = (int(row[f"{side}_src_port"]), int(row[f"{side}_dst_port"]))
+        version = int(row["ip_version"])
         entity, other = text(*host), text(*peer)
         mine = Endpoint(entity, 0, mac_text(int(row["mac"])), int(row["packets_out"]), int(row["bytes_out"]))
         theirs = Endpoint(other, 0, "", int(row["packets_in"]), int(row["bytes_in"]))
@@ -213,9 +214,9 @@ class Policy:
             destination=mine if subject.inbound else theirs,
             network=Network(
                 transport=_TRANSPORTS.get(protocol, ""),
-                type="ipv6" if int(row["ip_version"]) == 6 else "ipv4",
+                type="ipv6" if version == 6 else "ipv4",
                 direction=self._home.direction(source, target),
-                community_id=self._community_id(source, target, protocol, *ports) if protocol else "",
+                community_id=self._community_id(source, target, protocol, ports, version) if protocol else "",
                 vlan_id=int(row["vlan"]),
                 packets=mine.packets + theirs.packets,
                 bytes=mine.bytes + theirs.bytes,

@@ -24,7 +24,8 @@ from sensor.siphash import hash_address
 _NEW_FLOW = int(FlowEvent.NEW_FLOW)
 _FIRST_REPLY = int(FlowEvent.FIRST_REPLY)
 _REFUSED = int(FlowEvent.REFUSED)
-_CHANGES = _NEW_FLOW | _FIRST_REPLY | _REFUSED
+_ESTABLISHED = int(FlowEvent.ESTABLISHED)
+_CHANGES = _NEW_FLOW | _FIRST_REPLY | _REFUSED | _ESTABLISHED
 _ARP = int(PacketKind.ARP)
 _ARP_REQUEST = 1
 _SYN = int(TcpFlag.SYN)
@@ -105,8 +106,6 @@ def _open_flow(table: HostTable, packet: Row, source: Int, target: Int) -> None:
         row.new_services += 1
     repeats = _repeat(table, service)
     row.repeats_out = max(np.int64(row.repeats_out), repeats)
-    if packet.protocol == _TCP and _is_login_port(np.int64(port)):
-        row.logins_out += 1
     row.out_src_port = source_port
     row.out_dst_port = port
     row.out_protocol = packet.protocol
@@ -181,8 +180,12 @@ def _observe_arp(table: HostTable, packet: Row) -> None:
 
 
 @kernel
-def _change(table: HostTable, packet: Row, bits: Int, initiator: Int, responder: Int) -> None:
-    """Count what the packet changed in its flow (`FlowEvent` bits) at both ends."""
+def _change(table: HostTable, packet: Row, bits: Int, ends: tuple[Int, Int], port: Int) -> None:
+    """Count what the packet changed in its flow (`FlowEvent` bits) at both ends.
+
+    `ends` are the slots of initiator and responder, `port` is the responder's.
+    """
+    initiator, responder = ends
     if bits & _NEW_FLOW:
         _open_flow(table, packet, initiator, responder)
     if bits & _FIRST_REPLY:
@@ -192,6 +195,8 @@ def _change(table: HostTable, packet: Row, bits: Int, initiator: Int, responder:
         promote(table, responder)
     if bits & _REFUSED:
         table.rows[initiator].refused_out += 1
+    if bits & _ESTABLISHED and _is_login_port(port):
+        table.rows[initiator].logins_out += 1
 
 
 @kernel
@@ -243,6 +248,6 @@ def observe(table: HostTable, packets: Packets, events: FlowEvents) -> None:
         # In a full table, making room for the one end may have cost the other its row.
         if bits & _CHANGES and _is_at(rows[source], packet.src_hi, packet.src_lo, window):
             if side == 0:
-                _change(table, packet, bits, source, target)
+                _change(table, packet, bits, (source, target), port)
             else:
-                _change(table, packet, bits, target, source)
+                _change(table, packet, bits, (target, source), port)

@@ -16,6 +16,12 @@ _TAIL = 0.25
 _CORE = 1.0 - 2.0 * _TAIL
 #: Makes the tail start with the core's slope, so that the limits are no kink a tree could see.
 _BEND = _CORE / _TAIL
+#: Values further from the median than this many interquartile ranges are strays,
+#: if they are no more than this share; more are a mode of their own.
+_FENCE = 20.0
+_STRAYS = 0.005
+#: Limits are rounded to 2^-5 of their range, or finer.
+_STEPS_BITS = 5
 
 
 @kernel
@@ -141,12 +147,21 @@ class Scaler:
     def _freeze(self, rows: Floats) -> None:
         for column in range(self.n_features):
             values = rows[:, column]
-            values = values[np.isfinite(values)]
-            if len(values) == 0:
-                values = np.zeros(1)
+            values = self._without_strays(values[np.isfinite(values)])
             low, median, high = np.quantile(values, (0.01, 0.5, 0.99))
             width = max((high - low) * (1.0 + 2.0 * self.widen), self.min_range)
-            self.low[column] = (low + high - width) / 2.0
-            self.width[column] = width
+            # Whole steps: a quantile that moves by a hair must not carry a row across a tree's cut.
+            step = 2.0 ** (np.floor(np.log2(width)) - _STEPS_BITS)
+            self.low[column] = np.round((low + high - width) / (2.0 * step)) * step
+            self.width[column] = np.round(width / step) * step
             self.median[column] = median
         self.frozen = True
+
+    def _without_strays(self, values: Floats) -> Floats:
+        """Return the values less a few absurd ones, which would shift every quantile by a rank."""
+        if len(values) == 0:
+            return np.zeros(1)
+        quarter, median, three_quarters = np.quantile(values, (0.25, 0.5, 0.75))
+        fence = _FENCE * max(three_quarters - quarter, self.min_range)
+        inside = np.abs(values - median) <= fence
+        return values[inside] if (~inside).mean() <= _STRAYS else values

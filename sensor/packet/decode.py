@@ -223,6 +223,11 @@ class Decoder:
         """Largest packet time so far, ns since the epoch; 0 before the first packet."""
         return int(self._state.clock[0])
 
+    def advance(self, now: int) -> None:
+        """Note that capture time has reached `now` (ns): packets that come earlier are late."""
+        if now > self._state.clock[0]:
+            self._state.clock[0] = now
+
     def decode(self, batch: PacketBatch) -> Packets:
         """Decode all frames of `batch`.
 

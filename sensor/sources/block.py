@@ -40,10 +40,6 @@ BLOCK_BYTES = 12
 _SIMPLE_BYTES = BLOCK_BYTES + 4
 _PACKET_BYTES = BLOCK_BYTES + 20
 
-#: A packet block whose interface is not described: stepped over.
-_NO_INTERFACE = -1
-_DELIVERED = -2
-
 #: State of one walk.
 PCAPNG_WALK = np.dtype(
     [
@@ -59,71 +55,47 @@ PCAPNG_WALK = np.dtype(
 
 
 @kernel
-def read_packet(
-    data: Bytes, block: int, row: np.void, walk: npt.NDArray[np.void], interfaces: Interfaces
-) -> tuple[int, bool]:
-    """Fill `row` from the packet block at `block`, which is whole.
-
-    Returns
-    -------
-    verdict
-        `_DELIVERED`, `_NO_INTERFACE`, `BAD_BLOCK_LENGTH` or `BAD_CAPTURED_LENGTH`.
-    clamped
-        Whether the time had to be clamped.
-    """
-    big = walk[0]["big_endian"]
-    kind = word32(data, block, big)
-    length = word32(data, block + 4, big)
-    fixed = _SIMPLE_BYTES if kind == SIMPLE_PACKET else _PACKET_BYTES
-    if length < fixed:
-        return BAD_BLOCK_LENGTH, False
-    index = 0
-    if kind == ENHANCED_PACKET:
-        index = word32(data, block + 8, big)
-    elif kind == PACKET_BLOCK:
-        index = word16(data, block + 8, big)
-    if index >= interfaces.shape[0]:
-        return _NO_INTERFACE, False
-    interface = interfaces[index]
-    clamped = False
-    if kind == SIMPLE_PACKET:
-        time = walk[0]["last_time"]
-        wirelen = word32(data, block + 8, big)
-        caplen = wirelen
-        if interface["snaplen"] > 0:
-            caplen = min(caplen, interface["snaplen"])
-    else:
-        ticks = np.uint64(word32(data, block + 12, big)) << np.uint64(32)
-        ticks |= np.uint64(word32(data, block + 16, big))
-        time, clamped = interface_time(interfaces, index, ticks)
-        caplen = word32(data, block + 20, big)
-        wirelen = word32(data, block + 24, big)
-    if caplen > length - fixed:
-        return BAD_CAPTURED_LENGTH, False
-    row["offset"] = block + fixed - 4  # the second length stands behind the frame
-    row["time"] = time
-    row["caplen"] = caplen
-    row["wirelen"] = wirelen
-    row["link_type"] = interface["link_type"]
-    row["interface"] = index
-    row["vlan_tci"] = 0
-    row["vlan_tpid"] = 0
-    walk[0]["last_time"] = time
-    return _DELIVERED, clamped
+def fixed_bytes(kind: int) -> int:
+    """Return how long a packet block is without its frame; 0 when it carries none."""
+    if kind in (ENHANCED_PACKET, PACKET_BLOCK):
+        return _PACKET_BYTES
+    return _SIMPLE_BYTES if kind == SIMPLE_PACKET else 0
 
 
 @kernel
-def count_packet(row: np.void, tally: npt.NDArray[np.void], timeless: bool, clamped: bool) -> None:  # noqa: FBT001  (a kernel's arguments)
-    """Count the packet in `row`, and raise a wire length below the captured one."""
+def packet_fields(data: Bytes, block: int, kind: int, big_endian: bool) -> tuple[int, np.uint64, int, int]:  # noqa: FBT001  (a kernel's argument)
+    """Read the fixed fields of the packet block at `block`.
+
+    Returns
+    -------
+    interface
+        Index of the capture interface.
+    ticks
+        Time stamp; 0 for a simple packet, which has none.
+    caplen, wirelen
+        Bytes; of a simple packet the same number, before the snapshot length.
+    """
+    if kind == SIMPLE_PACKET:
+        wirelen = word32(data, block + 8, big_endian)
+        return 0, np.uint64(0), wirelen, wirelen
+    if kind == PACKET_BLOCK:
+        interface = word16(data, block + 8, big_endian)
+    else:
+        interface = word32(data, block + 8, big_endian)
+    high = np.uint64(word32(data, block + 12, big_endian))
+    ticks = high << np.uint64(32) | np.uint64(word32(data, block + 16, big_endian))
+    return interface, ticks, word32(data, block + 20, big_endian), word32(data, block + 24, big_endian)
+
+
+@kernel
+def count_packet(caplen: int, wirelen: int, timeless: bool, tally: npt.NDArray[np.void]) -> None:  # noqa: FBT001  (a kernel's argument)
+    """Count a delivered packet and what was wrong with it."""
     count = tally[0]
     count["packets"] += 1
-    count["bytes"] += row["caplen"]
+    count["bytes"] += caplen
     if timeless:
         count["frames_without_time"] += 1
-    if clamped:
-        count["timestamps_clamped"] += 1
-    if row["wirelen"] < row["caplen"]:
-        row["wirelen"] = row["caplen"]
+    if wirelen < caplen:
         count["wirelen_raised"] += 1
 
 
@@ -171,7 +143,7 @@ def check_block(data: Bytes, position: int, stop: int, big_endian: bool) -> tupl
 
 
 @kernel
-def walk_blocks(
+def walk_blocks(  # noqa: PLR0915  (a straight walk over the fields of a block)
     data: Bytes,
     frames: Frames,
     walk: npt.NDArray[np.void],
@@ -197,34 +169,55 @@ def walk_blocks(
     state = walk[0]
     big = state["big_endian"]
     position = state["position"]
-    stop = state["stop"]
+    time = state["last_time"]
     rows = 0
     status = FULL
     need = 0
     while rows < frames.shape[0]:
-        if stop - position < BLOCK_BYTES:
+        if state["stop"] - position < BLOCK_BYTES:
             status = NEED
             need = BLOCK_BYTES
             break
-        status, length = check_block(data, position, stop, big)
+        status, length = check_block(data, position, state["stop"], big)
         if status != FULL:
             need = length if status == NEED else 0
             break
         kind = word32(data, position, big)
-        if kind in (ENHANCED_PACKET, SIMPLE_PACKET, PACKET_BLOCK):
-            verdict, clamped = read_packet(data, position, frames[rows], walk, interfaces)
-            if verdict == _DELIVERED:
-                count_packet(frames[rows], tally, kind == SIMPLE_PACKET, clamped)
-                rows += 1
-            elif verdict == _NO_INTERFACE:
-                tally[0]["frames_without_interface"] += 1
-            else:
-                status = verdict
-                break
-        else:
+        fixed = fixed_bytes(kind)
+        if fixed == 0:
             count_skipped(kind, tally)
+            position += length
+            continue
+        if length < fixed:
+            status = BAD_BLOCK_LENGTH
+            break
+        index, ticks, caplen, wirelen = packet_fields(data, position, kind, big)
+        if index >= interfaces.shape[0]:
+            tally[0]["frames_without_interface"] += 1
+            position += length
+            continue
+        interface = interfaces[index]
+        if kind == SIMPLE_PACKET and interface["snaplen"] > 0:
+            caplen = min(caplen, interface["snaplen"])
+        if caplen > length - fixed:
+            status = BAD_CAPTURED_LENGTH
+            break
+        if kind != SIMPLE_PACKET:
+            time = interface_time(interface, ticks, tally)
+        row = frames[rows]
+        row["offset"] = position + fixed - 4  # the second length stands behind the frame
+        row["time"] = time
+        row["caplen"] = caplen
+        row["wirelen"] = max(wirelen, caplen)
+        row["link_type"] = interface["link_type"]
+        row["interface"] = index
+        row["vlan_tci"] = 0
+        row["vlan_tpid"] = 0
+        count_packet(caplen, wirelen, kind == SIMPLE_PACKET, tally)
+        rows += 1
         position += length
     state["position"] = position
+    state["last_time"] = time
     state["status"] = status
     state["need"] = need
     return rows

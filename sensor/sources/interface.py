@@ -154,34 +154,29 @@ def binary_ns(ticks: np.uint64, shift: int) -> np.int64:
 
 
 @kernel
-def interface_time(interfaces: Interfaces, index: int, ticks: np.uint64) -> tuple[np.int64, bool]:
-    """Return the time of a packet in ns since the epoch, and whether it had to be clamped.
+def interface_time(interface: np.void, ticks: np.uint64, tally: npt.NDArray[np.void]) -> np.int64:
+    """Return the time of a packet in ns since the epoch; one that had to be clamped is counted.
 
     Parameters
     ----------
-    interfaces
-        `INTERFACE`, shape (n,).
-    index
-        Of the packet's interface.
+    interface
+        `INTERFACE`: the packet's.
     ticks
         The 64-bit time stamp of the block.
+    tally
+        `TALLY`, shape (1,).
     """
-    interface = interfaces[index]
-    clamped = False
     if ticks > interface["limit"]:
-        time = np.int64(TIME_MAX)
-        clamped = True
-    elif interface["shift"] >= 0:
+        tally[0]["timestamps_clamped"] += 1
+        return np.int64(TIME_MAX)
+    if interface["shift"] >= 0:
         time = binary_ns(ticks, interface["shift"])
     elif interface["divisor"] > np.uint64(1):
         time = np.int64(ticks // interface["divisor"])
     else:
         time = np.int64(ticks * interface["multiplier"])
-    time += interface["offset_ns"]  # at most 2 * TIME_MAX + 1: the sum fits
-    if time > TIME_MAX:
-        time = np.int64(TIME_MAX)
-        clamped = True
-    elif time < 0:
-        time = np.int64(0)
-        clamped = True
-    return time, clamped
+    time += interface["offset_ns"]
+    clamped = min(max(time, np.int64(0)), np.int64(TIME_MAX))
+    if clamped != time:
+        tally[0]["timestamps_clamped"] += 1
+    return clamped

@@ -60,7 +60,7 @@ def assert_same(records, rows):
 
 
 def assert_equal_rows(one, other):
-    assert [row.tobytes() for row in one] == [row.tobytes() for row in other]
+    assert [row.item() for row in one] == [row.item() for row in other]
 
 
 class MeterMachine(RuleBasedStateMachine):

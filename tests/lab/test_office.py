@@ -7,13 +7,12 @@ import sys
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 import pytest
 from lab import attacks
 from lab.capture import Recording
 from lab.network import inside, missing_tools, sh, wait_until
-from lab.office import BEACON_SERVER, office_network, start_servers
+from lab.office import BEACON_SERVER, office_network
 from lab.record import TOOLS, cut, expression_of
 from lab.traffic import NAS, SERVER
 
@@ -21,17 +20,6 @@ from sensor.sources.af_packet import AfPacket
 
 REASON = missing_tools(*TOOLS)
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(REASON), reason=REASON or "the lab can run")]
-
-
-@pytest.fixture(scope="module")
-def office(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("office")
-    with office_network() as network:
-        start_servers(network, folder)
-        yield network, folder
-        namespaces = {host.namespace for host in network.hosts.values()}
-    assert not namespaces & set(sh("ip", "netns", "list").split())
-    assert not [path for path in Path("/etc").glob("netns/*") if path.name in namespaces]
 
 
 def lines(path, expression=""):

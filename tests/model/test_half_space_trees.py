@@ -177,5 +177,5 @@ def test_rows_of_another_width_are_refused(shape):
     [{"height": 0}, {"height": 13}, {"n_trees": 0}, {"window_size": 0}, {"reading": "x"}, {"columns": [5]}],
 )
 def test_wrong_parameters_are_refused(wrong):
-    with pytest.raises(ValueError, match="are|is|must"):
+    with pytest.raises(ValueError, match=r"are|is|must"):
         HalfSpaceTrees(5, **wrong)

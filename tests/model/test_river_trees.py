@@ -66,7 +66,7 @@ def test_masses_that_do_not_add_up_are_refused():
 
 
 class KernelHalfSpaceTrees(base.AnomalyDetector):
-    """Our detector behind River's interface, over three fixed features, so that River's checks can run on it."""
+    """Our detector behind River's interface, over three fixed features, for River's own checks."""
 
     names = ("a", "b", "c")
 

@@ -74,12 +74,11 @@ def exact_time(ticks: int, resolution: int, offset_secs: int) -> int:
     exponent = resolution & 0x7F
     if resolution & 0x80:
         time = (ticks * 10**9) >> exponent
-        if ticks >> exponent >= TIME_MAX // 10**9:
-            time = TIME_MAX
+        beyond = ticks >> exponent >= TIME_MAX // 10**9
     else:
         time = ticks * 10**9 // 10**exponent
-    offset = max(-TIME_MAX, min(TIME_MAX, offset_secs * 10**9))
-    return max(0, min(TIME_MAX, min(time, TIME_MAX) + offset))
+        beyond = time > TIME_MAX
+    return TIME_MAX if beyond else max(0, min(TIME_MAX, time + offset_secs * 10**9))
 
 
 class _Pcapng:

@@ -6,7 +6,15 @@ FLAG_NAMES = {FIN: "fin", SYN: "syn", RST: "rst", PSH: "psh", ACK: "ack", URG: "
 NEW, REPLY, ESTABLISHED, REFUSED, RETRANSMISSION, CLOSED, CONTINUED = 1, 2, 4, 8, 16, 32, 64
 PAIRS = {1: [(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)]}
 PAIRS[58] = [(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)]
-SUMS = ("last", "bytes", "payload_bytes", "length_squares", "interval_squares", "interval_min", "interval_max")
+SUMS = (
+    "last",
+    "bytes",
+    "payload_bytes",
+    "length_squares",
+    "interval_squares",
+    "interval_min",
+    "interval_max",
+)
 SUMS += ("interval_sum", "first_payload_hi", "first_payload_lo", "packets", "length_min", "length_max")
 SUMS += ("retransmissions", "first_payload_bytes", *FLAG_NAMES.values())
 
@@ -22,6 +30,7 @@ class NaiveMeter:
     def __init__(
         self,
         capacity,
+        *,
         unanswered=30.0,
         idle=60.0,
         linger=5.0,

@@ -1,0 +1,46 @@
+# span-sensor. `make replay` is the one-minute start; `make help` lists the rest.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PCAP   ?= pcaps/demo.pcap
+
+.DEFAULT_GOAL := help
+.PHONY: help replay install dev tools test lint bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+replay: install ## replay a bundled capture: alerts as a table and in alerts.jsonl, then a summary
+	$(BIN)/sensor replay $(PCAP) -o alerts.jsonl
+
+install: $(VENV)/.installed ## make .venv and install the sensor into it
+
+dev: $(VENV)/.dev ## the same, with what tests, lint and exports need
+
+$(VENV)/.installed: pyproject.toml
+	PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	PYTHON="$(PYTHON)" sh .ci/venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+tools: ## install the programs the tests drive (as root with apt; skipped elsewhere)
+	@sh .ci/tools
+
+test: dev tools ## run every test
+	$(BIN)/python -m pytest
+
+lint: dev ## ruff and mypy, as strict as pyproject.toml says
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: dev ## measure the stages and the whole on this machine
+	@if [ -d tests/bench ]; then $(BIN)/python -m pytest tests/bench -q -s; else echo "no benchmarks here"; fi
+
+clean: ## remove what was built
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis alerts.jsonl stats.json
+	find sensor tests -type d -name __pycache__ -prune -exec rm -rf {} +

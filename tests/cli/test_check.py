@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+def test_the_effective_configuration_is_printed(sensor):
+    answer = sensor("check", "--set", "flow.capacity=5000", SENSOR_SENSOR__NAME="edge")
+    effective = yaml.safe_load(answer.stdout)
+    assert effective["flow"]["capacity"] == 5000
+    assert effective["sensor"]["name"] == "edge"
+
+
+def test_a_wrong_configuration_is_78_and_one_line(sensor, tmp_path: Path):
+    (tmp_path / "c.yaml").write_text("flow:\n  capcity: 5\n")
+    answer = sensor("check", "-c", "c.yaml")
+    assert answer.returncode == 78
+    assert answer.stdout == ""
+    assert answer.stderr == "sensor: c.yaml:2: flow.capcity: unknown key; did you mean capacity?\n"
+    assert sensor("replay", "x.pcap", "-c", "c.yaml").returncode == 78
+    assert sensor("run", "-i", "lo", "-c", "missing.yaml").returncode == 78
+
+
+def test_the_interface_has_to_be_there(sensor):
+    answer = sensor("check", "-q", "-i", "nowhere0")
+    assert answer.returncode == 1
+    assert "interface nowhere0: there is none; here are: " in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root is needed to give the capability away")
+def test_without_the_capability_it_is_77():
+    if not shutil.which("setpriv"):
+        pytest.skip("setpriv is not installed")
+    for command in (["check", "-q", "-i", "lo"], ["run", "-i", "lo"]):
+        answer = subprocess.run(
+            ["setpriv", "--bounding-set=-net_raw", sys.executable, "-m", "sensor", *command],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert answer.returncode == 77, answer.stderr
+        assert "CAP_NET_RAW" in answer.stderr
+        assert len(answer.stderr.splitlines()) == 1
+
+
+def test_sinks_are_looked_at(sensor, tmp_path: Path):
+    missing = tmp_path / "nowhere" / "alerts.jsonl"
+    answer = sensor("check", "-q", "--set", f"sinks=[{{type: jsonl, path: {missing}}}]")
+    assert answer.returncode == 78
+    assert "sink jsonl:" in answer.stderr
+    answer = sensor(
+        "check", "-q", "--set", "sinks=[{type: webhook, url: 'https://a.example/', secret_file: /no/such}]"
+    )
+    assert answer.returncode == 78
+    assert "sink webhook: secret_file: /no/such" in answer.stderr
+
+
+def test_checking_writes_nothing(sensor, tmp_path: Path):
+    sensor("check", "--set", "sinks=[{type: jsonl, path: alerts.jsonl}]")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_schema_is_json(sensor):
+    schema = json.loads(sensor("check", "--schema").stdout)
+    assert schema["additionalProperties"] is False
+
+
+def test_json(sensor):
+    answer = json.loads(sensor("check", "--json", "-i", "lo").stdout)
+    assert {"subject", "ok", "text"} == set(answer["findings"][0])
+    assert answer["config"]["capture"]["interface"] == "lo"
