@@ -252,9 +252,7 @@ def _ensemble(settings: ModelSettings, seed: int, features: tuple) -> Ensemble: 
 def _community_id(
     source: tuple[int, int], target: tuple[int, int], protocol: int, ports: tuple[int, int], version: int
 ) -> str:
-    return community_id_of(
-        address_bytes(*source, version), address_bytes(*target, version), protocol, *ports
-    )
+    return community_id_of(address_bytes(*source, version), address_bytes(*target, version), protocol, *ports)
 
 
 def _model(ensemble: Ensemble) -> Model:

@@ -9,8 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sensor.alert.alert import Alert
-from sensor.errors import DeliveryError
+from sensor.errors import DeliveryError, SensorError
 from sensor.sinks.sink import Sink
+
+
+class ReaderGoneError(SensorError):
+    """Nobody reads standard output any more: the program ends like others do after SIGPIPE."""
+
+    exit_code = 141  # 128 + SIGPIPE
 
 
 class Printer:
@@ -35,7 +41,7 @@ class Printer:
 
         Raises
         ------
-        BrokenPipeError
+        ReaderGoneError
             Nobody reads standard output any more.
         DeliveryError
             It cannot be written to for another reason.
@@ -45,7 +51,7 @@ class Printer:
             self._sink.send(alert)
         except DeliveryError as error:
             if isinstance(error.__cause__, BrokenPipeError):
-                raise error.__cause__ from error
+                raise ReaderGoneError("standard output was closed") from error
             raise
         self._sent += 1
 

@@ -41,6 +41,7 @@ FLOORS = {
     "preflight": 4,
     "printer": 4,
     "app": 4,
+    "export": 4,
     "cli": 5,
     "__main__": 5,
 }

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+from pathlib import Path
+
 import typer
 
 from sensor.cli.options import Captures, ConfigFile, Quiet, Seed, Sets
+
+_STANDARD_OUTPUT = Path("/dev/stdout")
 
 
 def flows(
@@ -31,3 +36,37 @@ def flows(
 
       sensor flows capture.pcap --set flow.idle_timeout_secs=15 -o flows.csv
     """
+    from sensor.app import repeatable_key
+    from sensor.archive.writer import JsonLinesWriter, open_writer
+    from sensor.cli.progress import Progress
+    from sensor.cli.settings import read_config
+    from sensor.export import FlowExport
+    from sensor.printer import ReaderGoneError
+    from sensor.signals import Signals
+    from sensor.sources.capture_file import CaptureFiles
+
+    settings = read_config(config, sets, seed=seed)
+    files = CaptureFiles(captures)
+    export = FlowExport(files, settings.engine_settings().flow, repeatable_key(settings.sensor.seed))
+    writer = JsonLinesWriter(_STANDARD_OUTPUT) if output == "-" else open_writer(Path(output))
+    progress = Progress(files.progress, shown=not quiet and output != "-")
+
+    def after_batch() -> bool:
+        progress.update(export.packets)
+        return not signals.stop
+
+    try:
+        with Signals(service=False) as signals:
+            export.run(writer, after_batch)
+        writer.close()
+    except BrokenPipeError as error:
+        raise ReaderGoneError("standard output was closed") from error
+    finally:
+        progress.clear()
+        for damage in files.warnings:
+            typer.echo(f"sensor: warning: {damage}", err=True)
+    if not quiet:
+        started = export.counters()["flow"]["flows_started"]
+        typer.echo(f"{export.packets:,} packets, {started:,} flows", err=True)
+    if signals.stop:
+        raise typer.Exit(130 if signals.stop == signal.SIGINT else 0)

@@ -70,7 +70,9 @@ class Playback:
         progress = Progress(files.progress, shown=not self.quiet)
         outlets = self._outlets(observer(self.config, files.name), progress)
         try:
-            return run_replay(self.config, source, outlets, signals, progress.update)
+            return run_replay(
+                self.config, source, outlets, signals, lambda line: progress.update(line.packets)
+            )
         finally:
             progress.clear()
             for damage in files.warnings:

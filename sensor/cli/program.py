@@ -10,9 +10,9 @@ import typer
 
 from sensor.cli import check, flows, replay, run, version
 from sensor.errors import SensorError
+from sensor.printer import ReaderGoneError
 
 _INTERRUPTED = 130  # 128 + SIGINT
-_BROKEN_PIPE = 141  # 128 + SIGPIPE, as cat and grep end
 
 _EPILOG = (
     "Start: [bold]sensor replay capture.pcap[/bold] needs no configuration and no privilege. "
@@ -40,13 +40,13 @@ def main() -> NoReturn:
     """Run the command line and exit; an error is one line on standard error, never a traceback."""
     try:
         app()
+    except ReaderGoneError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python's last flush complains
+        sys.exit(error.exit_code)
     except SensorError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
         _end("interrupted", _INTERRUPTED)
-    except BrokenPipeError:
-        _leave_standard_output()
-        sys.exit(_BROKEN_PIPE)
     except OSError as error:
         _end(f"{error.filename or 'input or output'}: {error.strerror}", 1)
     except MemoryError:
@@ -61,8 +61,3 @@ def main() -> NoReturn:
 def _end(message: str, code: int) -> NoReturn:
     print(f"sensor: {' '.join(message.split())}", file=sys.stderr)  # noqa: T201  (the program's last word)
     sys.exit(code)
-
-
-def _leave_standard_output() -> None:
-    """Point standard output to nowhere, so that Python's flush at exit does not complain again."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

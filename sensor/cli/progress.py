@@ -10,8 +10,6 @@ from rich.console import Console
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from sensor.line import Line
-
 _REDRAW_SECS = 0.2
 _LINE_SECS = 10.0  # where there is no terminal
 _BAR_WIDTH = 30
@@ -40,14 +38,14 @@ class Progress:
         self._started = time.monotonic()
         self._due = self._started + (_REDRAW_SECS if self._console.is_terminal else _LINE_SECS)
 
-    def update(self, line: Line) -> None:
-        """Show where `line` is, when it is time to."""
+    def update(self, packets: int) -> None:
+        """Show how far it is after so many packets, when it is time to."""
         now = time.monotonic()
         if not self._shown or now < self._due:
             return
         done, total = self._position()
         seconds = now - self._started
-        figures = _figures(line.packets, seconds, done, total)
+        figures = _figures(packets, seconds, done, total)
         if self._console.is_terminal:
             self._due = now + _REDRAW_SECS
             self.clear()

@@ -8,7 +8,7 @@ cannot be seen in the records nor in their order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ EVENT_ROWS = 65_536
 KEY_ROWS = 64
 #: Slots are int32, and buckets are twice as many.
 MOST_FLOWS = 1 << 29
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 class Observation(NamedTuple):
@@ -128,6 +130,7 @@ class Meter:
         Observation
             One stretch after the other, together all of `packets`.
         """
+        packets, data = _read_only(packets), _read_only(data)
         buffers = self._buffers
         rows = buffers.events.shape[0]
         for first in range(0, len(packets), rows):
@@ -193,6 +196,13 @@ class Meter:
         self._state["records"] = 0
         self._state["consumed"] = 0
         return count
+
+
+def _read_only(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+    """Return a view that kernels cannot write: one kind of array, one compiled kernel."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def _nanoseconds(seconds: float) -> int:

@@ -1,6 +1,5 @@
 """What every detector of the ensemble can do."""
 
-# ruff: noqa: N803  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

@@ -16,7 +16,6 @@ it, p falls no faster than the steepest tail: a deviation must be large both in
 itself and against the past.
 """
 
-# ruff: noqa: N803, N806  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

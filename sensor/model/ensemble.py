@@ -6,7 +6,6 @@ learn what it and the gate accept, in order. A chunk never depends on how
 packets were captured.
 """
 
-# ruff: noqa: N803, N806  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

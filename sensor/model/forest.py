@@ -5,7 +5,6 @@ H is 2^H - 1 splits and 2^H leaves without a pointer. Only leaves are counted:
 an inner node's mass is the sum of its leaves.
 """
 
-# ruff: noqa: N803  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ Three facts make it fast and keep every score equal to River's to the last bit:
   worked out once a pivot. The sums are integers below 2^53, hence exact.
 """
 
-# ruff: noqa: N803, N806  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ differ in cost by four orders of magnitude and some remember every row, so both
 time and memory are capped here.
 """
 
-# ruff: noqa: N803, N806  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

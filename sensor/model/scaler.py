@@ -1,6 +1,5 @@
 """Any finite feature to [0, 1], by limits that no single row can move."""
 
-# ruff: noqa: N803, N806  (X is the matrix of rows, as in River and scikit-learn)
 
 from __future__ import annotations
 

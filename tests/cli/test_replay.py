@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -160,8 +161,9 @@ def test_an_interrupted_replay_still_sums_up(scan: Path, tmp_path: Path, number:
     assert answer.returncode == code
     assert "alerts" in answer.stderr
     assert "Traceback" not in answer.stderr
-    packets = int(answer.stderr.split("packets")[1].split()[0].replace(",", ""))
-    assert 0 < packets < 6120
+    packets = re.search(r"^packets +([0-9,]+)", answer.stderr, re.MULTILINE)
+    assert packets
+    assert 0 < int(packets[1].replace(",", "")) < 6120
 
 
 @pytest.mark.usefixtures("played")

@@ -9,7 +9,7 @@ from sensor.packet.batch import PacketBatch, empty_batch
 from sensor.packet.columns import DecodeError, PacketKind
 from sensor.packet.decode import JUMP, MAX_ROWS, Decoder
 
-DECODER = Decoder(64)  # reused, so that a row left over from an earlier batch would show
+DECODER = Decoder(128)  # reused, so that a row left over from an earlier batch would show
 LINK_TYPES = [1, 1, 1, 113, 276, 101, 12, 14, 228, 229, 0, 108, 147]
 
 texts = st.binary(max_size=24)
@@ -171,6 +171,36 @@ def test_rows_equal_those_of_the_plain_twin(drawn, stripped):
 def test_rows_of_random_bytes_equal_those_of_the_plain_twin(data, link_type, wire):
     drawn = [(data, link_type, wire)]
     assert kernel_rows(drawn, [None]) == twin_rows(drawn, [None])
+
+
+WHOLE_FRAMES = [
+    (craft.ethernet(craft.ipv4(craft.tcp(b"ab", options=bytes(4)), options=bytes(4)), vlans=[1, 2]), 1),
+    (
+        craft.ethernet(
+            craft.ipv6(craft.udp(b"ab"), proto=craft.UDP, extensions=[(0, craft.option_header())])
+        ),
+        1,
+    ),
+    (craft.ethernet(craft.arp(), ethertype=0x0806), 1),
+    (craft.ieee8023(craft.snap(craft.ipv4(craft.icmp(), proto=craft.ICMP))), 1),
+    (craft.linux_cooked(craft.ipv4(craft.sctp(b"ab"), proto=craft.SCTP)), 113),
+    (craft.linux_cooked2(craft.ipv4(craft.dccp(b"ab"), proto=craft.DCCP)), 276),
+    (
+        craft.bsd_null(
+            craft.ipv6(craft.icmpv6(), proto=craft.ICMPV6, extensions=[(51, craft.auth_header())])
+        ),
+        0,
+    ),
+    (craft.ipv4(craft.udp(b"ab"), proto=craft.UDP_LITE, fragment_offset=0, more_fragments=True), 101),
+    (craft.ipv6(bytes(9), proto=47, extensions=[(44, craft.fragment_header(8))]), 229),
+]
+
+
+@pytest.mark.parametrize(("frame", "link_type"), WHOLE_FRAMES)
+def test_every_cut_of_a_frame_on_the_wire_and_in_the_capture_equals_the_plain_twin(frame, link_type):
+    for wire in range(len(frame) + 1):
+        drawn = [(frame[:size], link_type, wire) for size in range(wire + 1)]
+        assert kernel_rows(drawn, [None] * len(drawn)) == twin_rows(drawn, [None] * len(drawn))
 
 
 #: Fields whose value in a cut frame is that of the whole one, or absent.

@@ -1,0 +1,192 @@
+"""The engine's promise: what was cut where, and how often it idled, cannot be seen in the result."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from craft import ACK, FIN, ICMP, PSH, RST, SYN, TCP, UDP, arp, batch, ethernet, icmp, ipv4, tcp, udp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sensor.alert.alert import Alert
+from sensor.engine import Engine
+from sensor.packet.batch import PacketBatch, empty_batch
+from sensor.settings import EngineSettings, FeatureSettings, FlowSettings, ModelSettings
+
+SECOND = 1_000_000_000
+START = 1_700_000_003 * SECOND
+KEY = (3, 5)
+
+#: Small tables, so that evictions are common; small models, so that they are ready in time.
+SMALL = EngineSettings(
+    flow=FlowSettings(capacity=200, active_timeout_secs=60.0),
+    feature=FeatureSettings(hosts=24),
+    model=ModelSettings(trees=3, height=4, window_rows=30, scaler_rows=30),
+)
+
+
+def conversation(rng: random.Random, client: str, server: str, port: int) -> list[bytes]:
+    """A short TCP connection, whole or refused."""
+    sport = rng.randrange(20_000, 60_000)
+
+    def packet(flags: int, payload: bytes = b"", *, back: bool = False) -> bytes:
+        src, dst = (server, client) if back else (client, server)
+        ports = {"src_port": port, "dst_port": sport} if back else {"src_port": sport, "dst_port": port}
+        return ethernet(ipv4(tcp(payload, flags=flags, **ports), src=src, dst=dst, proto=TCP))
+
+    if rng.random() < 0.1:
+        return [packet(SYN), packet(RST | ACK, back=True)]
+    size = rng.randrange(20, 900)
+    return [
+        packet(SYN),
+        packet(SYN | ACK, back=True),
+        packet(ACK),
+        packet(PSH | ACK, bytes(rng.randrange(20, 90))),
+        packet(PSH | ACK, bytes(size), back=True),
+        packet(FIN | ACK),
+        packet(FIN | ACK, back=True),
+    ]
+
+
+def traffic(seed: int, seconds: int = 240) -> list[tuple[int, bytes]]:
+    """Ordinary traffic of a dozen hosts with a scan, a sweep by ARP and idle stretches in it."""
+    rng = random.Random(seed)
+    packets: list[tuple[int, bytes]] = []
+    time = START
+    while time < START + seconds * SECOND:
+        client, server = f"10.0.0.{rng.randrange(2, 14)}", f"10.0.1.{rng.randrange(1, 5)}"
+        for frame in conversation(rng, client, server, rng.choice([80, 443, 22])):
+            time += rng.randrange(SECOND // 40)
+            packets.append((time, frame))
+        if rng.random() < 0.2:
+            query = udp(bytes(30), src_port=rng.randrange(20_000, 60_000))
+            packets.append((time, ethernet(ipv4(query, src=client, dst="10.0.1.9", proto=UDP))))
+        if rng.random() < 0.05:
+            packets.append((time, ethernet(ipv4(icmp(bytes(56)), src=client, dst=server, proto=ICMP))))
+        if rng.random() < 0.02:
+            time += rng.randrange(60 * SECOND)
+    middle = START + seconds * SECOND // 2
+    for port in range(900):
+        probe = tcp(flags=SYN, src_port=41_000, dst_port=port + 1)
+        packets.append((middle + port * 1_000_000, ethernet(ipv4(probe, src="10.0.0.66", dst="10.0.1.1"))))
+    for host in range(1, 250):
+        ask = ethernet(arp(src="10.0.0.67", dst=f"10.0.0.{host}"), ethertype=0x0806)
+        packets.append((middle + 20 * SECOND + host * 1_000_000, ask))
+    return sorted(packets, key=lambda packet: packet[0])
+
+
+def run(engine: Engine, packets: list[tuple[int, bytes]], cuts: list[int], ticks: list[int]) -> list[Alert]:
+    """Process `packets` cut at `cuts`, with an idle tick of up to `ticks` ns after each batch."""
+    alerts: list[Alert] = []
+    edges = [0, *sorted(cut % (len(packets) + 1) for cut in cuts), len(packets)]
+    for i, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+        part = packets[begin:end]
+        if part:
+            alerts += engine.process(batch([frame for _, frame in part], [time for time, _ in part]))
+        if ticks and end and end < len(packets):
+            gap = packets[end][0] - packets[end - 1][0]
+            now = packets[end - 1][0] + min(gap, ticks[i % len(ticks)])
+            alerts += engine.process(empty_batch(now))
+    return alerts + engine.flush()
+
+
+WHOLE: dict[int, tuple[list[Alert], dict[str, dict[str, int]]]] = {}
+
+
+def whole(seed: int) -> tuple[list[Alert], dict[str, dict[str, int]]]:
+    if seed not in WHOLE:
+        engine = Engine(SMALL, KEY)
+        WHOLE[seed] = run(engine, traffic(seed), [], []), engine.counters()
+    return WHOLE[seed]
+
+
+def test_finds_the_attacks_and_says_so() -> None:
+    alerts, counters = whole(1)
+    found = {(alert.kind.id, alert.entity) for alert in alerts}
+    assert ("port_scan", "10.0.0.66") in found
+    assert ("arp_scan", "10.0.0.67") in found
+    assert {entity for _, entity in found} == {"10.0.0.66", "10.0.0.67"}
+    assert counters["feature"]["hosts_evicted"] == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(1, 3),
+    cuts=st.lists(st.integers(0, 10_000), max_size=12),
+    ticks=st.lists(st.integers(0, 70 * SECOND), max_size=3),
+)
+def test_cuts_and_ticks_cannot_be_seen(seed: int, cuts: list[int], ticks: list[int]) -> None:
+    engine = Engine(SMALL, KEY)
+    alerts = run(engine, traffic(seed), cuts, ticks)
+    expected, counters = whole(seed)
+    assert alerts == expected
+    assert engine.counters() == counters
+
+
+@pytest.mark.parametrize("hosts", [2, 6])
+def test_cuts_cannot_be_seen_when_tables_overflow(hosts: int) -> None:
+    tight = replace(SMALL, flow=FlowSettings(capacity=8), feature=FeatureSettings(hosts=hosts))
+    results = []
+    for cuts in ([], [100, 101, 500, 900, 1300], list(range(0, 2_000, 37))):
+        engine = Engine(tight, KEY)
+        results.append((run(engine, traffic(2), cuts, [SECOND]), engine.counters()))
+    assert results[0] == results[1] == results[2]
+    assert results[0][1]["feature"]["hosts_evicted"] > 0
+    assert results[0][1]["flow"]["flows_ended_lack_of_resources"] > 0
+
+
+def test_the_seed_changes_identifiers_and_nothing_else_is_random() -> None:
+    again = run(Engine(SMALL, KEY), traffic(1), [], [])
+    assert again == whole(1)[0]
+    other = run(Engine(replace(SMALL, seed=9), KEY), traffic(1), [], [])
+    assert {a.id for a in other}.isdisjoint({a.id for a in again})
+
+
+def test_an_empty_input_gives_nothing() -> None:
+    engine = Engine(SMALL, KEY)
+    assert engine.process(empty_batch(START)) == []
+    assert engine.flush() == []
+    assert engine.status().first == 0
+
+
+def test_windows_without_packets_cost_nothing() -> None:
+    """A year of silence must not be walked window by window."""
+    packets = traffic(1, seconds=20)
+    later = [(time + 365 * 86_400 * SECOND, frame) for time, frame in packets]
+    engine = Engine(SMALL, KEY)
+    run(engine, packets + later, [], [])
+    assert engine.counters()["feature"]["windows"] < 200
+
+
+@pytest.mark.parametrize("time", [0, 1, 2**63 - 1, -5])
+def test_any_time_is_survived(time: int) -> None:
+    frames = [frame for _, frame in traffic(1, seconds=2)[:50]]
+    engine = Engine(SMALL, KEY)
+    engine.process(batch(frames, [time] * len(frames)))
+    engine.process(batch(frames, [START] * len(frames)))
+    engine.flush()
+    assert engine.counters()["packet"]["frames"] == 2 * len(frames)
+
+
+@settings(max_examples=30, deadline=None)
+@given(data=st.binary(max_size=4000), sizes=st.lists(st.integers(0, 200), max_size=60), seed=st.integers(0, 99))
+def test_random_bytes_never_raise(data: bytes, sizes: list[int], seed: int) -> None:
+    rng = random.Random(seed)
+    frames = [data[(at := rng.randrange(len(data) + 1)) : at + size] for size in sizes]
+    engine = Engine(SMALL, KEY)
+    times = [START + rng.randrange(-(10**12), 10**12) for _ in frames]
+    engine.process(batch(frames, times))
+    engine.flush()
+    assert engine.counters()["packet"]["frames"] == len(frames)
+
+
+def test_the_batch_is_only_read() -> None:
+    packets = traffic(1, seconds=5)
+    given_batch = batch([frame for _, frame in packets], [time for time, _ in packets])
+    before = PacketBatch(given_batch.data.copy(), given_batch.frames.copy(), given_batch.now)
+    Engine(SMALL, KEY).process(given_batch)
+    assert np.array_equal(before.data, given_batch.data)
+    assert np.array_equal(before.frames, given_batch.frames)
