@@ -60,7 +60,7 @@ class Heartbeat:
             return
         self._beat_due = now + _BEAT_SECS
         snapshot = self._snapshot()
-        rate = packets_per_second(self._seen, snapshot, now - self._seen_at)
+        rate = packets_per_second(self._seen, snapshot, now - self._seen_at) if self._seen else 0.0
         self._seen, self._seen_at = snapshot, now
         states: dict[str, str | int] = {"STATUS": _status_line(snapshot, rate)}
         if not self._ready:
@@ -92,8 +92,12 @@ class Heartbeat:
 
 
 def _status_line(snapshot: Snapshot, rate: float) -> str:
-    models = ", ".join(f"{name} model {model.state}" for name, model in snapshot.status.models.items())
-    return (
-        f"{rate:,.0f} packets/s, {snapshot.packets:,} packets, {snapshot.status.active_flows:,} flows, "
-        f"{snapshot.status.hosts:,} hosts, {snapshot.alerts:,} alerts, {models}"
-    )
+    parts = [
+        f"{rate:,.0f} packets/s",
+        f"{snapshot.packets:,} packets",
+        f"{snapshot.status.active_flows:,} flows",
+        f"{snapshot.status.hosts:,} hosts",
+        f"{snapshot.alerts:,} alerts",
+        *(f"{name} model {model.state}" for name, model in snapshot.status.models.items()),
+    ]
+    return ", ".join(parts)

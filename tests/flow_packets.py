@@ -88,6 +88,28 @@ _PAYLOADS = st.sampled_from(
 )
 
 
+#: What is wrong with a packet, if anything.
+_ODD = st.sampled_from(
+    [{}] * 30
+    + [{"vlan": 7}, {"fragment_offset": 1480}, {"ip_version": 0}, {"kind": 0}, {"kind": 1}, {"kind": 2}]
+    + [{"error": 3}, {"error": 4}, {"error": 7}, {"error": 8}, {"error": 10}]
+)
+#: (protocol, host, port, host, port): mostly a few TCP connections, so that they get several packets each.
+_TALKS = st.sampled_from(
+    [(TCP, 0, 4000, 1, 80)] * 4
+    + [(TCP, 2, 4000, 3, 80)] * 2
+    + [(TCP, 0, 4001, 1, 80), (TCP, 0, 80, 0, 80), (TCP, 4, 4000, 4, 80)]
+    + [(UDP, 0, 4000, 1, 80), (UDP, 2, 80, 3, 80), (GRE, 0, 0, 1, 0)]
+    + [
+        (ICMP, 0, 8, 1, 0),
+        (ICMP, 0, 3, 1, 1),
+        (ICMP, 1, 1, 0, 3),
+        (ICMPV6, 2, 128, 3, 129),
+        (ICMPV6, 2, 136, 3, 5),
+    ]
+)
+
+
 @st.composite
 def packets(draw, max_size=40):
     """Draw a list of packets, times mostly growing."""
@@ -95,17 +117,14 @@ def packets(draw, max_size=40):
     result = []
     for _ in range(draw(st.integers(0, max_size))):
         time += draw(_STEPS)
-        src, dst = draw(st.sampled_from([(0, 1), (1, 0), (0, 1), (1, 0), (2, 3), (3, 2), (4, 4), (0, 0)]))
-        protocol = draw(st.sampled_from([TCP, TCP, TCP, UDP, ICMP, ICMPV6, GRE]))
-        if protocol in (ICMP, ICMPV6):
-            ports = draw(st.sampled_from([(8, 0), (0, 0), (3, 1), (1, 3), (128, 0), (129, 0), (136, 5)]))
-        else:
-            ports = draw(st.sampled_from([(4000, 80), (80, 4000), (4001, 80), (80, 4001), (80, 80)]))
+        protocol, src, src_port, dst, dst_port = draw(_TALKS)
+        if draw(st.booleans()):
+            src, src_port, dst, dst_port = dst, dst_port, src, src_port
         payload, offset, captured = draw(_PAYLOADS)
         fields = {
             "protocol": protocol,
-            "src_port": ports[0],
-            "dst_port": ports[1],
+            "src_port": src_port,
+            "dst_port": dst_port,
             "tcp_flags": draw(_FLAGS) if protocol == TCP else 0,
             "tcp_seq": draw(st.sampled_from([0, 1, 20, 21, 2**31, 2**32 - 20, 2**32 - 1])),
             "ip_bytes": 40 + payload,
@@ -113,16 +132,5 @@ def packets(draw, max_size=40):
             "payload_offset": offset,
             "payload_captured": captured,
         }
-        odd = draw(st.integers(0, 19))
-        if odd == 0:
-            fields["vlan"] = 7
-        elif odd == 1:
-            fields["fragment_offset"] = 1480
-        elif odd == 2:
-            fields["error"] = draw(st.integers(1, 12))
-        elif odd == 3:
-            fields["kind"] = draw(st.integers(0, 2))
-        elif odd == 4:
-            fields["ip_version"] = 0
-        result.append(packet(time, src, dst, **fields))
+        result.append(packet(time, src, dst, **(fields | draw(_ODD))))
     return result

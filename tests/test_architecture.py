@@ -285,3 +285,15 @@ def test_nothing_is_left_for_later(word: str):
         if re.search(rf"\b{word}\b", text)
     ]
     assert not found
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "systemd/README.md"])
+def test_pages_name_files_that_exist(page: str):
+    text = (ROOT / page).read_text()
+    named = set(re.findall(r"`((?:sensor|tests|systemd|\.ci)/[\w./@-]*)`", text))
+    named |= {link for link in re.findall(r"\]\(([\w./-]+)\)", text) if not link.startswith("http")}
+    assert not {
+        name
+        for name in named
+        if not (ROOT / page).parent.joinpath(name).exists() and not (ROOT / name).exists()
+    }

@@ -172,7 +172,9 @@ def test_any_time_is_survived(time: int) -> None:
 
 
 @settings(max_examples=30, deadline=None)
-@given(data=st.binary(max_size=4000), sizes=st.lists(st.integers(0, 200), max_size=60), seed=st.integers(0, 99))
+@given(
+    data=st.binary(max_size=4000), sizes=st.lists(st.integers(0, 200), max_size=60), seed=st.integers(0, 99)
+)
 def test_random_bytes_never_raise(data: bytes, sizes: list[int], seed: int) -> None:
     rng = random.Random(seed)
     frames = [data[(at := rng.randrange(len(data) + 1)) : at + size] for size in sizes]

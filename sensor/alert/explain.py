@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import expm1, log10
+from math import expm1, floor, log10
 
 from sensor.alert.alert import Reason
 from sensor.feature.schema import Feature
 
 #: How many reasons an alert carries.
 _MOST_REASONS = 5
-_KILO = 1000.0
+#: From here on three digits round to 1000 of the unit.
+_NEXT_PREFIX = 999.5
 
 
 def quantity(value: float, unit: str) -> str:
     """Return `value` as people write it: 412, 8.1, 12 kB, 3.4 MB."""
     if unit == "bytes":
         for prefix in ("", "k", "M", "G"):
-            if value < _KILO:
+            if value < _NEXT_PREFIX:
                 return f"{value:.3g} {prefix}B"
-            value /= _KILO
-        return f"{value:.3g} TB"
-    if value >= 100 or value == int(value):
+            value /= 1000.0
+        return f"{value:,.0f} TB" if value >= _NEXT_PREFIX else f"{value:.3g} TB"
+    if value >= 100 or value == round(value):
         return f"{value:,.0f}"
     return f"{value:.1f}"
 
@@ -52,10 +53,12 @@ def reasons(
         if weights[column] <= 0.0:
             break
         feature = features[column]
-        value, high = expm1(x[column]), expm1(limits[column])
+        # Three decimals: what log(1 + x) and back leave of a count is the count again.
+        value, high = round(expm1(x[column]), 3), round(expm1(limits[column]), 3)
+        most = floor(high) if value == round(value) else high
         sentence = (
-            f"{feature.noun}: {quantity(value, feature.unit)} "
-            f"(expected at most {quantity(high, feature.unit)})"
+            f"{quantity(value, feature.unit)} {feature.noun} "
+            f"(expected at most {quantity(most, feature.unit)})"
         )
         share = weights[column] / total
         found.append(Reason(feature.name, value, 0.0, high, feature.unit, share, sentence))
@@ -65,4 +68,10 @@ def reasons(
 def sentence(who: str, about: str, where: str, window_secs: float, why: Sequence[Reason]) -> str:
     """Return the alert in one sentence: kind, host, peer, and the two strongest reasons."""
     told = "; ".join(reason.sentence for reason in why[:2])
-    return f"{about}: {who}{where} in {window_secs:g} s, {told}"
+    return f"{about}: {who}{where} in {window_secs:g} s: {told}"
+
+
+def ending(who: str, about: str, quiet_secs: float, count: int, window_secs: float) -> str:
+    """Return the closing alert's sentence: who became quiet, after how many unusual windows."""
+    windows = f"{count} unusual window{'' if count == 1 else 's'} of {window_secs:g} s"
+    return f"{about}: {who} has been quiet for {quiet_secs:g} s, after {windows}"

@@ -28,6 +28,7 @@ class OpenIncident:
     """An incident that has not been quiet for long enough to close."""
 
     id: str
+    kind: str  # the gravest it was seen to be; at first what it is filed under
     first: int
     last: int
     count: int
@@ -78,14 +79,14 @@ class IncidentTable:
                 return None
             self.opened += 1
             name = identifier(self._seed, *address, kind, time)
-            incident = OpenIncident(name, time, time, 0, severity, 0, 0)
+            incident = OpenIncident(name, kind, time, time, 0, severity, 0, 0)
             self._open[address, kind] = incident
         incident.last = time
         incident.count += 1
         return incident
 
     def is_due(self, incident: OpenIncident, severity: Severity) -> bool:
-        """Say whether the analyst should hear of the incident now."""
+        """Raise the incident to `severity` if that is worse; say whether it should be told of now."""
         worse = severity > incident.severity
         incident.severity = max(incident.severity, severity)
         return incident.messages == 0 or worse or incident.last - incident.told >= self._update_interval

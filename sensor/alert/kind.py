@@ -33,7 +33,7 @@ LOGIN_PORTS = frozenset({21, 22, 23, 513, 1433, 3389, 5900, 5985})
 
 
 #: Kinds that are one activity seen from several sides: what comes later belongs to the open incident.
-PROBING = frozenset({"port_scan", "host_sweep", "connection_failures", "brute_force"})
+PROBING = frozenset({"port_scan", "host_sweep", "connection_failures"})
 
 
 class Subject(NamedTuple):
@@ -165,7 +165,7 @@ _DIRECT = {
 #: From this many distinct ports a host on, contacting them is a scan of ports rather than of hosts.
 _PORTS_PER_HOST = 4.0
 #: One peer or one port is the traffic's own when it has at least this majority.
-_MAJORITY = 0.5
+MAJORITY = 0.5
 
 
 def classify(row: Row, values: Mapping[str, float], lead: str) -> str:
@@ -207,4 +207,4 @@ def _fan_out(values: Mapping[str, float]) -> str:
 
 def is_scan_target(row: Row) -> bool:
     """Say whether the inbound traffic is one peer's, spread over many ports: a scan's echo."""
-    return float(row["peer_in_share"]) >= _MAJORITY and float(row["port_in_share"]) < _MAJORITY
+    return float(row["peer_in_share"]) >= MAJORITY and float(row["port_in_share"]) < MAJORITY

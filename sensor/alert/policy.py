@@ -31,7 +31,7 @@ from sensor.alert.alert import (
 )
 from sensor.alert.evidence import CHANCE, Evidence
 from sensor.alert.incident import IncidentTable, OpenIncident, identifier
-from sensor.alert.kind import PROBING, SUBJECTS, Subject, classify, is_scan_target
+from sensor.alert.kind import MAJORITY, PROBING, SUBJECTS, Subject, classify, is_scan_target
 from sensor.feature.row import HostWindow
 from sensor.feature.schema import HOST_FEATURES
 from sensor.kernel import Row
@@ -41,8 +41,14 @@ from sensor.settings import AlertSettings
 _REASON_P = 1e-2
 #: A host's own history counts from this many windows on.
 _MATURE_WINDOWS = 6
+_ICMP, _ICMPV6 = 1, 58
+#: The unspecified address: no peer is known.
+_NOBODY = (0, 0)
 _TRANSPORTS = {1: "icmp", 6: "tcp", 17: "udp", 58: "ipv6-icmp", 132: "sctp"}
 _FLOORS = np.log1p([feature.floor for feature in HOST_FEATURES])
+#: Suspicious rows of one window that are looked at, the rarest first: hosts can be invented
+#: by the ten thousand, and each row costs more than a kernel's.
+MOST_JUDGED = 1024
 #: Scores (-log10 p) from which an incident matters one step more than its kind does.
 _EXTREME = 30.0
 
@@ -89,6 +95,8 @@ class Policy:
         self._needed = -log10(settings.p_value) - CHANCE
         self._alerts = dict.fromkeys(Status, 0)
         self._suspicious = 0
+        self._unjudged = 0
+        self._quiet_secs = settings.close_after_secs
 
     @property
     def quiet(self) -> bool:
@@ -109,20 +117,25 @@ class Policy:
         material = (closed.x > limits) & (scored.feature_p <= _REASON_P)
         suspicious: npt.NDArray[np.bool_] = np.asarray(material.any(axis=1))
         alerts = self._close_quiet(now)
-        # Hosts that act before hosts acted upon, so that a scan is told at its source.
         rows = np.flatnonzero(suspicious)
+        self._suspicious += len(rows)
+        if len(rows) > MOST_JUDGED:
+            self._unjudged += len(rows) - MOST_JUDGED
+            rows = np.sort(rows[np.argsort(scored.p_values[rows], kind="stable")[:MOST_JUDGED]])
+        # Hosts that act before hosts acted upon, so that a scan is told at its source.
         judged = [self._subject_of(closed, limits[i], scored, int(i)) for i in rows]
         for i, (subject, why) in sorted(zip(rows, judged, strict=True), key=lambda item: item[1][0].inbound):
             alert = self._note(closed.rows[i], subject, why, scored, int(i), now)
             if alert is not None:
                 alerts.append(alert)
-        self._suspicious += len(rows)
         return alerts, suspicious
 
     def counters(self) -> dict[str, int]:
         """Return what was found and told."""
         return {
             "suspicious_rows": self._suspicious,
+            "suspicious_rows_not_judged": self._unjudged,
+            "evidence_forgotten": self._evidence.forgotten,
             "incidents_open": len(self._incidents),
             "incidents_opened": self._incidents.opened,
             "incidents_refused": self._incidents.refused,
@@ -147,7 +160,7 @@ class Policy:
         host = (int(row["hi"]), int(row["lo"]))
         if subject.inbound and is_scan_target(row):
             peer = (int(row["peer_in_hi"]), int(row["peer_in_lo"]))
-            if peer in self._incidents.addresses():
+            if any(self._incidents.find(peer, kind) is not None for kind in sorted(PROBING)):
                 return None  # told at the source already
         score = -log10(float(scored.p_values[i]))
         severity = _worse(subject.severity) if score >= _EXTREME else subject.severity
@@ -158,7 +171,9 @@ class Policy:
         incident = self._incidents.note(host, kind, now, severity)
         if incident is None or not self._incidents.is_due(incident, severity):
             return None
-        alert = self._alert(row, SUBJECTS[kind], why, scored, i)
+        if subject.severity > SUBJECTS[incident.kind].severity:
+            incident.kind = subject.kind.id
+        alert = self._alert(row, SUBJECTS[incident.kind], why, scored, i)
         return self._tell(alert, incident, Status.UPDATE if incident.messages else Status.OPEN, now)
 
     def _continued(self, host: tuple[int, int], kind: str) -> str:
@@ -183,25 +198,30 @@ class Policy:
         return incident.alert
 
     def _close_quiet(self, now: int) -> list[Alert]:
-        return [
-            self._tell(incident.alert, incident, Status.CLOSED, now)
-            for incident in self._incidents.take_quiet(now)
-            if incident.alert is not None
-        ]
+        alerts = []
+        for incident in self._incidents.take_quiet(now):
+            if incident.alert is not None:
+                last = incident.alert
+                message = explain.ending(
+                    last.entity, last.kind.name, self._quiet_secs, incident.count, self._window_secs
+                )
+                alerts.append(self._tell(replace(last, message=message), incident, Status.CLOSED, now))
+        return alerts
 
     def _alert(self, row: Row, subject: Subject, why: tuple[Reason, ...], scored: Scored, i: int) -> Alert:
         host = (int(row["hi"]), int(row["lo"]))
         side = "in" if subject.inbound else "out"
-        peer = (int(row[f"peer_{side}_hi"]), int(row[f"peer_{side}_lo"]))
+        peer, is_main, is_latest = _peer_of(row, side)
         source, target = (peer, host) if subject.inbound else (host, peer)
-        protocol = int(row[f"{side}_protocol"])
+        # What is known of the latest flow is told only where it is the flow with that peer.
+        protocol = int(row[f"{side}_protocol"]) if is_latest else 0
         ports = (int(row[f"{side}_src_port"]), int(row[f"{side}_dst_port"]))
         version = int(row["ip_version"])
         entity, other = text(*host), text(*peer)
         mine = Endpoint(entity, 0, mac_text(int(row["mac"])), int(row["packets_out"]), int(row["bytes_out"]))
         theirs = Endpoint(other, 0, "", int(row["packets_in"]), int(row["bytes_in"]))
         p_value = float(scored.p_values[i])
-        where = (f" from {other}" if subject.inbound else f" to {other}") if _has_main_peer(row, side) else ""
+        where = (f" from {other}" if subject.inbound else f" to {other}") if is_main else ""
         return Alert(
             id="",
             time=0,
@@ -215,13 +235,15 @@ class Policy:
             network=Network(
                 transport=_TRANSPORTS.get(protocol, ""),
                 type="ipv6" if version == 6 else "ipv4",
-                direction=self._home.direction(source, target),
-                community_id=self._community_id(source, target, protocol, ports, version) if protocol else "",
+                direction=self._home.direction(source, target) if peer != _NOBODY else "",
+                community_id=self._community_id(source, target, protocol, ports, version)
+                if _has_community_id(protocol, ports)
+                else "",
                 vlan_id=int(row["vlan"]),
                 packets=mine.packets + theirs.packets,
                 bytes=mine.bytes + theirs.bytes,
             ),
-            related_ips=tuple(dict.fromkeys((entity, other))),
+            related_ips=(entity,) if peer in (_NOBODY, host) else (entity, other),
             score=round(-log10(p_value), 3),
             p_value=p_value,
             threshold=self._threshold,
@@ -236,8 +258,18 @@ class Policy:
         )
 
 
-def _has_main_peer(row: Row, side: str) -> bool:
-    return float(row[f"peer_{side}_share"]) > 0.0
+def _peer_of(row: Row, side: str) -> tuple[tuple[int, int], bool, bool]:
+    """Return whom to name as the other end; whether most packets were his, and the latest flow."""
+    voted = (int(row[f"peer_{side}_hi"]), int(row[f"peer_{side}_lo"]))
+    latest = (int(row[f"{side}_hi"]), int(row[f"{side}_lo"]))
+    is_main = float(row[f"peer_{side}_share"]) >= MAJORITY
+    peer = voted if is_main or latest == _NOBODY else latest
+    return peer, is_main, peer == latest != _NOBODY
+
+
+def _has_community_id(protocol: int, ports: tuple[int, int]) -> bool:
+    """Say whether `ports` are what the specification hashes: of ICMP that is sure for IPv4 echo only."""
+    return (protocol == _ICMP and ports == (8, 0)) or protocol not in (0, _ICMP, _ICMPV6)
 
 
 def _worse(severity: Severity) -> Severity:

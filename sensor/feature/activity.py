@@ -29,6 +29,7 @@ _CHANGES = _NEW_FLOW | _FIRST_REPLY | _REFUSED | _ESTABLISHED
 _ARP = int(PacketKind.ARP)
 _ARP_REQUEST = 1
 _SYN = int(TcpFlag.SYN)
+_RST = int(TcpFlag.RST)
 _SYN_ACK = int(TcpFlag.SYN | TcpFlag.ACK)
 _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _V4_PREFIX = np.uint64(V4_MAPPED >> 32)
@@ -66,15 +67,15 @@ def _is_echo(packet: Row) -> bool:
 
 
 @kernel
-def _repeat(table: HostTable, hashed: np.uint64) -> Int:
+def _repeat(table: HostTable, standing: Int, hashed: np.uint64) -> Int:
     """Count one more connection to the service in this window; return the (count-min) count."""
     window = table.state[WINDOW]
-    cells = table.repeats.shape[1]
+    cells = table.repeats.shape[2]
     low = np.int64(hashed & np.uint64(cells - 1))
     high = np.int64((hashed >> np.uint64(32)) & np.uint64(cells - 1))
     smallest = np.int64(0x7FFF_FFFF)
     for line in range(2):
-        cell = table.repeats[line, low if line == 0 else high]
+        cell = table.repeats[standing, line, low if line == 0 else high]
         if cell.window != window:
             cell.window = window
             cell.count = 0
@@ -88,6 +89,9 @@ def _open_flow(table: HostTable, packet: Row, source: Int, target: Int) -> None:
     """Count a new flow at its initiator `source` and its responder `target`."""
     row = table.rows[source]
     peer = table.rows[target]
+    # The flow's slot may know both ends from a former flow: then nothing moved them up yet.
+    touch(table, source)
+    touch(table, target)
     # The first packet seen may be the responder's (a SYN-ACK).
     forward = row.lo == packet.src_lo and row.hi == packet.src_hi
     source_port = packet.src_port if forward else packet.dst_port
@@ -100,12 +104,18 @@ def _open_flow(table: HostTable, packet: Row, source: Int, target: Int) -> None:
     cardinality.add(table.registers[source, PEERS_OUT], peer.hash)
     cardinality.add(table.registers[source, SERVICES_OUT], service)
     cardinality.add(table.registers[target, SOURCES_IN], row.hash)
-    if novelty.first_seen(table.seen, table.seen_state, pair):
+    standing = np.int64(row.standing)
+    if novelty.first_seen(table.seen[standing], table.seen_state[standing], pair):
         row.new_peers += 1
-    if novelty.first_seen(table.seen, table.seen_state, service):
+    if novelty.first_seen(table.seen[standing], table.seen_state[standing], service):
         row.new_services += 1
-    repeats = _repeat(table, service)
+    # The sketch counts too high when a flood fills it; a host's own flows are the limit.
+    repeats = min(_repeat(table, standing, service), np.int64(row.flows_out))
     row.repeats_out = max(np.int64(row.repeats_out), repeats)
+    row.out_hi = peer.hi
+    row.out_lo = peer.lo
+    peer.in_hi = row.hi
+    peer.in_lo = row.lo
     row.out_src_port = source_port
     row.out_dst_port = port
     row.out_protocol = packet.protocol
@@ -161,8 +171,7 @@ def _receive(row: Row, packet: Row, port: Int) -> None:
 def _observe_arp(table: HostTable, packet: Row) -> None:
     if not is_unicast(packet.src_hi, packet.src_lo):
         return
-    slot = find_or_add(table, packet.src_hi, packet.src_lo)
-    touch(table, slot)
+    slot = _enter(table, packet.src_hi, packet.src_lo, -1)
     row = table.rows[slot]
     row.packets_out += 1
     row.bytes_out += np.int64(packet.wirelen)
@@ -175,8 +184,9 @@ def _observe_arp(table: HostTable, packet: Row) -> None:
     if packet.arp_operation == _ARP_REQUEST and packet.src_lo != packet.dst_lo:
         hashed = hash_address(packet.dst_hi, packet.dst_lo, table.key[0], table.key[1])
         cardinality.add(table.registers[slot, ARP_TARGETS], hashed)
-        row.peer_out_hi = packet.dst_hi
-        row.peer_out_lo = packet.dst_lo
+        if row.peer_out_votes == 0:
+            row.peer_out_hi = packet.dst_hi
+            row.peer_out_lo = packet.dst_lo
 
 
 @kernel
@@ -191,12 +201,16 @@ def _change(table: HostTable, packet: Row, bits: Int, ends: tuple[Int, Int], por
     if bits & _FIRST_REPLY:
         table.rows[initiator].answered_out += 1
         table.rows[responder].answered_in += 1
-        promote(table, initiator)
         promote(table, responder)
+        # A SYN-ACK or RST answers an invented sender as well.
+        if packet.protocol != _TCP or np.int64(packet.tcp_flags) & (_SYN | _RST) == 0:
+            promote(table, initiator)
     if bits & _REFUSED:
         table.rows[initiator].refused_out += 1
-    if bits & _ESTABLISHED and _is_login_port(port):
-        table.rows[initiator].logins_out += 1
+    if bits & _ESTABLISHED:
+        promote(table, initiator)
+        if _is_login_port(port):
+            table.rows[initiator].logins_out += 1
 
 
 @kernel
@@ -206,9 +220,9 @@ def _is_at(row: Row, hi: np.uint64, lo: np.uint64, window: Int) -> bool:
 
 
 @kernel
-def _enter(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
-    """Return the address's slot, made and started for this window if need be."""
-    slot = find_or_add(table, hi, lo)
+def _enter(table: HostTable, hi: np.uint64, lo: np.uint64, kept: Int) -> Int:
+    """Return the address's slot, made (without evicting `kept`) and started for this window if need be."""
+    slot = find_or_add(table, hi, lo, kept)
     touch(table, slot)
     return slot
 
@@ -228,25 +242,27 @@ def observe(table: HostTable, packets: Packets, events: FlowEvents) -> None:
         if packet.kind == _ARP:
             _observe_arp(table, packet)
         flow = np.int64(event.flow)
-        if flow < 0 or not is_unicast(packet.src_hi, packet.src_lo):
+        if flow < 0:
             continue
         side = np.int64(event.reverse)
         port = np.int64(packet.dst_port if side == 0 else packet.src_port)
-        source = np.int64(flow_hosts[flow, side])
-        if source < 0 or not _is_at(rows[source], packet.src_hi, packet.src_lo, window):
-            source = _enter(table, packet.src_hi, packet.src_lo)
-            flow_hosts[flow, side] = source
-        _send(rows[source], packet, port)
+        source = np.int64(-1)
+        if is_unicast(packet.src_hi, packet.src_lo):
+            source = np.int64(flow_hosts[flow, side])
+            if source < 0 or not _is_at(rows[source], packet.src_hi, packet.src_lo, window):
+                source = _enter(table, packet.src_hi, packet.src_lo, -1)
+                flow_hosts[flow, side] = source
+            _send(rows[source], packet, port)
         if not is_unicast(packet.dst_hi, packet.dst_lo):
             continue
         target = np.int64(flow_hosts[flow, 1 - side])
         if target < 0 or not _is_at(rows[target], packet.dst_hi, packet.dst_lo, window):
-            target = _enter(table, packet.dst_hi, packet.dst_lo)
+            target = _enter(table, packet.dst_hi, packet.dst_lo, source)
             flow_hosts[flow, 1 - side] = target
+        # A flood is one, whatever its packets give as their source.
         _receive(rows[target], packet, port)
         bits = np.int64(event.bits)
-        # In a full table, making room for the one end may have cost the other its row.
-        if bits & _CHANGES and _is_at(rows[source], packet.src_hi, packet.src_lo, window):
+        if bits & _CHANGES and source >= 0:
             if side == 0:
                 _change(table, packet, bits, (source, target), port)
             else:

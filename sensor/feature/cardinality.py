@@ -1,7 +1,8 @@
 """How many distinct values: HyperLogLog in 128 bytes.
 
 Flajolet et al., AofA 2007, with linear counting for small ranges. Standard
-error 1.04 / sqrt(128) = 9 %; nearly exact below about 50.
+error 1.04 / sqrt(128) = 9 %, and 6 % below about 50: 10 values are counted as
+9 to 11.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ _INDEX_BITS = np.uint64(7)
 _ALPHA = 0.7213 / (1.0 + 1.079 / REGISTERS)
 _ONE = np.uint64(1)
 _MAX_RANK = 64 - 7 + 1
+#: 2^-rank: what a register adds to the harmonic mean.
+_PARTS = 2.0 ** -np.arange(_MAX_RANK + 1)
 
 
 @kernel
@@ -40,7 +43,7 @@ def estimate(registers: npt.NDArray[np.uint8]) -> float:
         rank = np.int64(registers[index])
         if rank == 0:
             zeros += 1
-        total += 2.0**-rank
+        total += _PARTS[rank]
     raw = _ALPHA * REGISTERS * REGISTERS / total
     if zeros > 0 and raw <= 2.5 * REGISTERS:
         return float(np.round(REGISTERS * np.log(REGISTERS / zeros)))

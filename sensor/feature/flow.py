@@ -10,7 +10,8 @@ from sensor.flow.record import Flows
 from sensor.kernel import Int, kernel
 
 _NS = 1e-9
-_PAYLOAD_WORDS = 2
+#: log(1 + the largest float64): no value of a feature is beyond it.
+_MOST = 710.0
 
 
 @kernel
@@ -77,6 +78,10 @@ def _fill(flows: Flows, rows: npt.NDArray[np.float64]) -> None:
         row[21] = _text_share(
             flow.first_payload_hi, flow.first_payload_lo, np.int64(flow.first_payload_bytes)
         )
+        for column in range(row.shape[0]):
+            if not row[column] > 0.0:  # a NaN too
+                row[column] = 0.0
+            row[column] = min(row[column], _MOST)
 
 
 def flow_rows(flows: Flows) -> npt.NDArray[np.float64]:
@@ -91,7 +96,8 @@ def flow_rows(flows: Flows) -> npt.NDArray[np.float64]:
     -------
     numpy.ndarray
         float64, shape (n, 22), in the order of `FLOW_FEATURES`; counts, sizes
-        and times as log(1 + x), shares as they are. Always finite.
+        and times as log(1 + x), shares as they are. Never negative and always
+        finite, whatever the records hold.
     """
     rows = np.zeros((flows.shape[0], len(FLOW_FEATURES)))
     if flows.shape[0]:

@@ -3,7 +3,8 @@
 Hosts stand in two lists. PROVISIONAL holds addresses of which no two-way
 conversation was seen (any spoofed packet makes one), KNOWN the others. When the
 table is full, provisional hosts go first, so that a flood of invented sources
-cannot push out the network's own.
+cannot push out the network's own. For the same reason the memories that all
+hosts share (`seen`, `repeats`) are there once for each standing.
 """
 
 from __future__ import annotations
@@ -55,21 +56,25 @@ HOST = record_dtype(
         ("peer_in_lo", np.uint64),
         ("peer_out_votes", np.int64),
         ("peer_in_votes", np.int64),
+        ("out_hi", np.uint64),  # whom the latest flow it opened went to
+        ("out_lo", np.uint64),
+        ("in_hi", np.uint64),  # whom the latest flow it received came from
+        ("in_lo", np.uint64),
         ("port_out_votes", np.int64),
         ("port_in_votes", np.int64),
-        ("flows_out", np.int32),
-        ("flows_in", np.int32),
-        ("answered_out", np.int32),
-        ("answered_in", np.int32),
-        ("refused_out", np.int32),
-        ("syn_in", np.int32),
-        ("new_peers", np.int32),
-        ("new_services", np.int32),
-        ("repeats_out", np.int32),
-        ("logins_out", np.int32),
-        ("dns_queries", np.int32),
-        ("binding_changes", np.int32),
-        ("odd_flows", np.int32),
+        ("flows_out", np.int64),  # 64 bits: an hour's flood is more than 2^31 packets
+        ("flows_in", np.int64),
+        ("answered_out", np.int64),
+        ("answered_in", np.int64),
+        ("refused_out", np.int64),
+        ("syn_in", np.int64),
+        ("new_peers", np.int64),
+        ("new_services", np.int64),
+        ("repeats_out", np.int64),
+        ("logins_out", np.int64),
+        ("dns_queries", np.int64),
+        ("binding_changes", np.int64),
+        ("odd_flows", np.int64),
         ("windows", np.int32),  # windows this host was judged normal in
         ("touch", np.int32),  # place in `touched`
         ("chain", np.int32),
@@ -101,23 +106,31 @@ class HostTable(NamedTuple):
     heads: npt.NDArray[np.int32]  # first slot of each bucket, -1 none
     registers: npt.NDArray[np.uint8]  # (hosts, 4, REGISTERS)
     flow_hosts: npt.NDArray[np.int32]  # (flow slots, 2): initiator's and responder's host slots
-    touched: npt.NDArray[np.int32]  # slots active in this window, in order of first activity
+    touched: npt.NDArray[np.int32]  # slots active in this window, in order of first use; each once
     lists: npt.NDArray[np.int32]  # (2, 2): newest and oldest slot of PROVISIONAL and KNOWN
     state: npt.NDArray[np.int64]
     key: npt.NDArray[np.uint64]  # (2,), secret
-    seen: npt.NDArray[np.uint64]  # first-seen filter
+    seen: npt.NDArray[np.uint64]  # first-seen filters, by standing
     seen_state: npt.NDArray[np.int64]
-    repeats: Rows  # REPEAT, (2, cells)
+    repeats: Rows  # REPEAT, (standings, 2, cells)
 
 
 def host_table(hosts: int, flow_slots: int, key: tuple[int, int]) -> HostTable:
-    """Return an empty table for `hosts` addresses and a meter of `flow_slots` flows."""
+    """Return an empty table for `hosts` addresses and a meter of `flow_slots` flows.
+
+    Raises
+    ------
+    ValueError
+        If there is no room for both ends of a packet.
+    """
+    if hosts < 2:
+        raise ValueError(f"a host table holds 2 hosts or more, not {hosts}")
     rows = np.zeros(hosts, HOST)
     rows["window"] = -1
     rows["chain"] = np.arange(1, hosts + 1)
     rows["chain"][-1] = -1
     buckets = 1 << (2 * hosts - 1).bit_length()
-    repeats = np.zeros((2, _REPEAT_CELLS), REPEAT)
+    repeats = np.zeros((2, 2, _REPEAT_CELLS), REPEAT)
     repeats["window"] = -1
     return HostTable(
         rows=rows,
@@ -128,50 +141,54 @@ def host_table(hosts: int, flow_slots: int, key: tuple[int, int]) -> HostTable:
         lists=np.full((2, 2), -1, np.int32),
         state=np.zeros(8, np.int64),
         key=np.array(key, np.uint64),
-        seen=np.zeros((2, novelty.WORDS), np.uint64),
-        seen_state=np.zeros(2, np.int64),
+        seen=np.zeros((2, 2, novelty.WORDS), np.uint64),
+        seen_state=np.zeros((2, 2), np.int64),
         repeats=repeats,
     )
 
 
 @kernel
-def _unlink(table: HostTable, slot: Int) -> None:
-    row = table.rows[slot]
-    ends = table.lists[np.int64(row.standing)]
+def _unlink(rows: Rows, lists: npt.NDArray[np.int32], slot: Int) -> None:
+    row = rows[slot]
+    standing = np.int64(row.standing)
     newer, older = np.int64(row.newer), np.int64(row.older)
     if newer >= 0:
-        table.rows[newer].older = older
+        rows[newer].older = older
     else:
-        ends[0] = older
+        lists[standing, 0] = older
     if older >= 0:
-        table.rows[older].newer = newer
+        rows[older].newer = newer
     else:
-        ends[1] = newer
+        lists[standing, 1] = newer
 
 
 @kernel
-def _link(table: HostTable, slot: Int, standing: Int) -> None:
+def _link(rows: Rows, lists: npt.NDArray[np.int32], slot: Int, standing: Int) -> None:
     """Put `slot` at the newest end of the list `standing`."""
-    row = table.rows[slot]
-    ends = table.lists[standing]
+    row = rows[slot]
+    newest = lists[standing, 0]
     row.standing = standing
     row.newer = -1
-    row.older = ends[0]
-    if ends[0] >= 0:
-        table.rows[ends[0]].newer = slot
+    row.older = newest
+    if newest >= 0:
+        rows[newest].newer = slot
     else:
-        ends[1] = slot
-    ends[0] = slot
+        lists[standing, 1] = slot
+    lists[standing, 0] = slot
 
 
 @kernel
-def _evict(table: HostTable) -> Int:
-    """Forget the least recently active host, provisional ones first; return its slot."""
+def _evict(table: HostTable, kept: Int) -> Int:
+    """Forget the least recently active host but `kept`, provisional ones first; return its slot."""
     slot = np.int64(table.lists[PROVISIONAL, 1])
+    if slot >= 0 and slot == kept:
+        slot = np.int64(table.rows[slot].newer)
     if slot < 0:
         slot = np.int64(table.lists[KNOWN, 1])
+        if slot == kept:
+            slot = np.int64(table.rows[slot].newer)
     row = table.rows[slot]
-    _unlink(table, slot)
+    _unlink(table.rows, table.lists, slot)
     bucket = np.int64(row.hash & np.uint64(table.heads.shape[0] - 1))
     current = np.int64(table.heads[bucket])
     if current == slot:
@@ -206,13 +223,13 @@ def find(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
 
 
 @kernel
-def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
-    """Return the slot of the address, made if need be (which may evict another host)."""
+def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64, kept: Int) -> Int:
+    """Return the slot of the address, made if need be: which may evict another host than `kept`."""
     slot = find(table, hi, lo)
     if slot >= 0:
         return slot
     if table.state[HOSTS] >= table.rows.shape[0]:
-        slot = _evict(table)
+        slot = _evict(table, kept)
     else:
         slot = table.state[FREE]
         table.state[FREE] = np.int64(table.rows[slot].chain)
@@ -228,10 +245,11 @@ def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
     row.failed = 0.0
     row.logins = 0.0
     row.windows = 0
+    row.vlan = row.ip_version = 0
     row.used = 1
     row.chain = table.heads[bucket]
     table.heads[bucket] = slot
-    _link(table, slot, PROVISIONAL)
+    _link(table.rows, table.lists, slot, PROVISIONAL)
     table.state[HOSTS] += 1
     table.state[CREATED] += 1
     return slot
@@ -241,33 +259,35 @@ def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
 def promote(table: HostTable, slot: Int) -> None:
     """Note that the host took part in a two-way conversation."""
     if np.int64(table.rows[slot].standing) == PROVISIONAL:
-        _unlink(table, slot)
-        _link(table, slot, KNOWN)
+        _unlink(table.rows, table.lists, slot)
+        _link(table.rows, table.lists, slot, KNOWN)
 
 
 @kernel
 def touch(table: HostTable, slot: Int) -> None:
-    """Start the host's counters for the current window, unless they run already."""
+    """Note that the host is active; start its counters for the current window if they do not run."""
     row = table.rows[slot]
+    if table.lists[np.int64(row.standing), 0] != slot:
+        _unlink(table.rows, table.lists, slot)
+        _link(table.rows, table.lists, slot, np.int64(row.standing))
     window = table.state[WINDOW]
     if np.int64(row.window) == window:
         return
     row.window = window
-    row.touch = table.state[TOUCHED]
-    # An evicted host's place in `touched` stays behind, so the list can fill up: then the
-    # host goes without a row this window (counted with the evictions that caused it).
-    if table.state[TOUCHED] < table.touched.shape[0]:
+    # A sparse set (Briggs & Torczon, 1993): a slot whose host was evicted keeps its place.
+    place = np.int64(row.touch)
+    if place >= table.state[TOUCHED] or np.int64(table.touched[place]) != slot:
+        row.touch = table.state[TOUCHED]
         table.touched[table.state[TOUCHED]] = slot
         table.state[TOUCHED] += 1
-    else:
-        row.touch = -1
-    _unlink(table, slot)
-    _link(table, slot, np.int64(row.standing))
     table.registers[slot, :, :] = 0
     row.packets_out = row.packets_in = 0
     row.bytes_out = row.bytes_in = 0
     row.dns_bytes_out = row.icmp_bytes_out = 0
+    row.peer_out_hi = row.peer_out_lo = row.peer_in_hi = row.peer_in_lo = np.uint64(0)
+    row.out_hi = row.out_lo = row.in_hi = row.in_lo = np.uint64(0)
     row.peer_out_votes = row.peer_in_votes = 0
+    row.port_out = row.port_in = 0
     row.port_out_votes = row.port_in_votes = 0
     row.flows_out = row.flows_in = 0
     row.answered_out = row.answered_in = 0

@@ -19,16 +19,20 @@ HOST_ROW = record_dtype(
         ("peer_out_lo", np.uint64),
         ("peer_in_hi", np.uint64),  # who sent to it most
         ("peer_in_lo", np.uint64),
+        ("out_hi", np.uint64),  # whom the latest flow it opened went to
+        ("out_lo", np.uint64),
+        ("in_hi", np.uint64),  # whom the latest flow it received came from
+        ("in_lo", np.uint64),
         ("slot", np.int64),
         ("packets_out", np.int64),
         ("packets_in", np.int64),
         ("bytes_out", np.int64),
         ("bytes_in", np.int64),
-        ("peer_out_share", np.float64),  # at least this share of what it sent (0: no majority)
+        ("peer_out_share", np.float64),  # at least this share of what it sent went there
         ("peer_in_share", np.float64),
         ("port_in_share", np.float64),
-        ("flows_out", np.int32),
-        ("flows_in", np.int32),
+        ("flows_out", np.int64),
+        ("flows_in", np.int64),
         ("port_out", np.uint16),
         ("port_in", np.uint16),
         ("vlan", np.uint16),
@@ -39,7 +43,7 @@ HOST_ROW = record_dtype(
         ("out_protocol", np.uint8),
         ("in_protocol", np.uint8),
         ("ip_version", np.uint8),
-        ("teaches", np.uint8),  # 1: took part in a two-way conversation in this window
+        ("teaches", np.uint8),  # 1: sent and received in this window, and is known to be real
     ]
 )
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 class Feature:
     """One column of a feature matrix.
 
-    `noun` completes the sentence "<host> <noun>: 412 (usual at most 3)".
+    `noun` follows the value and its unit of bytes: "412 <noun>", "8.1 MB <noun>".
     """
 
     name: str
@@ -45,13 +45,13 @@ HOST_FEATURES: tuple[Feature, ...] = (
     Feature("refused_out", "flows", "failure", "connections refused", "scans of closed ports", 10),
     Feature("failed_damped", "flows", "failure", "failed connections, fading over 10 min", "slow scans", 120),
     Feature("flows_in", "flows", "inbound", "connections received", "floods, being scanned", 500),
-    Feature("sources_in", "hosts", "inbound", "distinct hosts that connected", "distributed floods", 200),
+    Feature("sources_in", "hosts", "inbound", "distinct hosts connecting", "distributed floods", 200),
     Feature("unanswered_in", "flows", "inbound", "connections received and not answered", "floods", 200),
     Feature("syn_in", "packets", "inbound", "TCP connection requests received", "SYN floods", 400),
     Feature("packets_out", "packets", "volume", "packets sent", "floods sent, bulk transfer", 20_000),
     Feature("packets_in", "packets", "volume", "packets received", "floods, amplification", 20_000),
-    Feature("bytes_out", "bytes", "volume", "bytes sent", "exfiltration", 50_000_000),
-    Feature("bytes_in", "bytes", "volume", "bytes received", "amplification, bulk transfer", 100_000_000),
+    Feature("bytes_out", "bytes", "volume", "sent", "exfiltration", 50_000_000),
+    Feature("bytes_in", "bytes", "volume", "received", "amplification, bulk transfer", 100_000_000),
     Feature(
         "repeats_out", "flows", "repetition", "connections to one service", "brute force, retry storms", 60
     ),
@@ -63,13 +63,13 @@ HOST_FEATURES: tuple[Feature, ...] = (
         "password guessing",
         8,
     ),
-    Feature("dns_bytes_out", "bytes", "names", "bytes sent in long DNS queries", "DNS tunnels", 1_000),
+    Feature("dns_bytes_out", "bytes", "names", "sent in long DNS queries", "DNS tunnels", 1_000),
     Feature("dns_queries", "packets", "names", "DNS queries sent", "DNS tunnels, generated names", 100),
-    Feature("icmp_bytes_out", "bytes", "names", "bytes sent in ICMP", "ICMP tunnels, ping floods", 2_000),
-    Feature("arp_targets", "hosts", "link", "addresses asked for by ARP", "ARP scans", 12),
     Feature(
-        "binding_changes", "changes", "link", "times its address moved to another MAC", "ARP spoofing", 1
+        "icmp_bytes_out", "bytes", "names", "sent in ICMP echo messages", "ICMP tunnels, ping floods", 2_000
     ),
+    Feature("arp_targets", "hosts", "link", "addresses asked for by ARP", "ARP scans", 12),
+    Feature("binding_changes", "changes", "link", "moves of its address to another MAC", "ARP spoofing", 1),
     Feature("odd_flows", "flows", "odd", "flows of unusual shape", "unknown protocols and misuse", 3),
 )
 

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from sensor.feature import cardinality
 from sensor.feature.host import (
     ARP_TARGETS,
+    KNOWN,
     PEERS_OUT,
     SERVICES_OUT,
     SOURCES_IN,
@@ -27,6 +28,8 @@ def _describe(table: HostTable, slot: Int, out: Row) -> None:
     out.hi, out.lo, out.mac = row.hi, row.lo, row.mac
     out.peer_out_hi, out.peer_out_lo = row.peer_out_hi, row.peer_out_lo
     out.peer_in_hi, out.peer_in_lo = row.peer_in_hi, row.peer_in_lo
+    out.out_hi, out.out_lo = row.out_hi, row.out_lo
+    out.in_hi, out.in_lo = row.in_hi, row.in_lo
     out.slot = slot
     out.packets_out, out.packets_in = row.packets_out, row.packets_in
     out.bytes_out, out.bytes_in = row.bytes_out, row.bytes_in
@@ -40,7 +43,9 @@ def _describe(table: HostTable, slot: Int, out: Row) -> None:
     out.in_src_port, out.in_dst_port = row.in_src_port, row.in_dst_port
     out.out_protocol, out.in_protocol = row.out_protocol, row.in_protocol
     out.ip_version = row.ip_version
-    out.teaches = 1 if row.packets_out > 0 and row.packets_in > 0 else 0
+    # An invented sender of SYNs is answered too: it must not teach what is usual.
+    two_way = row.packets_out > 0 and row.packets_in > 0
+    out.teaches = 1 if two_way and row.standing == KNOWN else 0
 
 
 @kernel
@@ -89,6 +94,8 @@ def close(
 ) -> int:
     """Write a row for each host active in the window, in order of first activity.
 
+    A host that came into an evicted one's slot has its place in that order.
+
     Parameters
     ----------
     table
@@ -103,15 +110,11 @@ def close(
     int
         How many rows were written.
     """
-    count = 0
-    for place in range(table.state[TOUCHED]):
+    count = table.state[TOUCHED]
+    for place in range(count):
         slot = np.int64(table.touched[place])
-        row = table.rows[slot]
-        if row.window != table.state[WINDOW] or np.int64(row.touch) != place:
-            continue  # evicted since; its slot has another host's counters now
-        _describe(table, slot, rows[count])
-        _measure(table, slot, damping, x[count])
-        count += 1
+        _describe(table, slot, rows[place])
+        _measure(table, slot, damping, x[place])
     table.state[TOUCHED] = 0
     return count
 

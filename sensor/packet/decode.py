@@ -56,7 +56,7 @@ class DecodeState(NamedTuple):
     Parameters
     ----------
     clock
-        int64, shape (2,): largest packet time so far (ns); 1 once there was one.
+        int64, shape (2,): largest time so far (ns); 1 once there was a packet.
     totals
         int64, shape (5,): frames, bytes, truncated, late packets, time jumps.
     errors
@@ -220,13 +220,17 @@ class Decoder:
 
     @property
     def latest(self) -> int:
-        """Largest packet time so far, ns since the epoch; 0 before the first packet."""
+        """Largest time so far, of a packet or `advance` (ns since the epoch); 0 before the first packet."""
         return int(self._state.clock[0])
 
     def advance(self, now: int) -> None:
-        """Note that capture time has reached `now` (ns): packets that come earlier are late."""
-        if now > self._state.clock[0]:
-            self._state.clock[0] = now
+        """Note that capture time has reached `now` (ns): packets that come earlier are late.
+
+        Before the first packet it has no effect: there is no time to be late for.
+        """
+        clock = self._state.clock
+        if clock[1]:
+            clock[0] = max(int(clock[0]), now)
 
     def decode(self, batch: PacketBatch) -> Packets:
         """Decode all frames of `batch`.

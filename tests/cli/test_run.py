@@ -88,8 +88,10 @@ class Service:
         self.log = folder / "log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                ["ip", "netns", "exec", namespace, sys.executable, "-m", "sensor", "run"]
-                + ["-c", str(self.config), "-i", "v0", "--set", "feature.window_secs=2"],
+                [
+                    *("ip", "netns", "exec", namespace, sys.executable, "-m", "sensor", "run"),
+                    *("-c", str(self.config), "-i", "v0", "--set", "feature.window_secs=2"),
+                ],
                 env={**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "30000000"},
                 stdout=log,
                 stderr=log,

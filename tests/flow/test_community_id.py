@@ -68,7 +68,7 @@ def test_both_directions_of_a_metered_flow_have_one_identifier(protocol, v6, fla
     assert community_id(metered(there)) == community_id(metered(back))
 
 
-METER = Meter(capacity=1, key=(1, 2))
+METER = Meter(capacity=2, key=(1, 2))
 
 
 def metered(p) -> np.void:

@@ -132,3 +132,27 @@ def test_a_payload_that_is_not_there_is_zeros(offset):
     got = int(flow["first_payload_hi"]).to_bytes(8, "big") + int(flow["first_payload_lo"]).to_bytes(8, "big")
     assert got == kept.ljust(16, b"\0")
     assert flow["first_payload_bytes"] == 100
+
+
+def test_a_flow_is_cut_at_the_active_timeout_and_not_before():
+    meter = Meter(capacity=10, key=(1, 2))
+    times = [START + 25 * SECOND * step for step in range(12)]
+    observe(meter, *[p for time in times for p in unanswered(1, time)])
+    assert observe(meter, *unanswered(1, START + 300 * SECOND - 1)) == []
+    (flow,) = observe(meter, *unanswered(1, START + 300 * SECOND))
+    assert (flow["end_reason"], flow["packets"]) == (FlowEndReason.ACTIVE_TIMEOUT, 13)
+
+
+def test_a_gap_is_idle_time_when_it_is_longer_than_the_activity_gap():
+    meter = Meter(capacity=10, activity_gap_secs=2.0, key=(1, 2))
+    observe(
+        meter, *answered(1, START), *answered(1, START + 2 * SECOND), *answered(1, START + 4 * SECOND + 1)
+    )
+    (flow,) = drain(meter.flush())
+    assert (flow["idle"], flow["idle_periods"]) == (2 * SECOND + 1, 1)
+
+
+def test_flush_breaks_ties_in_order_of_the_lists():
+    meter = Meter(capacity=10, key=(1, 2))
+    observe(meter, *closed(1, START), *answered(2, START), *unanswered(3, START), *unanswered(4, START))
+    assert ports(drain(meter.flush())) == [3, 4, 2, 1]

@@ -11,6 +11,7 @@ attacks are cut out of it by time, so their time stamps are as recorded.
 from __future__ import annotations
 
 import argparse
+import gzip
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -41,10 +42,10 @@ TOOLS = (
 )
 #: What the capture of one kind of attack is called.
 _FILES = {
-    "portscan:syn": "portscan",
-    "ddos:synflood": "synflood",
-    "bruteforce-ssh": "bruteforce_ssh",
-    "c2-beacon:https": "beacon",
+    "portscan:syn": "portscan.pcap",
+    "ddos:synflood": "synflood.pcap.gz",  # many packets that are all alike
+    "bruteforce-ssh": "bruteforce_ssh.pcap",
+    "c2-beacon:https": "beacon.pcap",
 }
 #: Seconds after an attack in which its last answers come, and between attacks.
 _MARGIN, _PAUSE = 5, 45
@@ -79,36 +80,54 @@ def expression_of(attack: Attack) -> str:
 
 
 def cut(source: Path, target: Path, start: float, end: float, expression: str = "") -> int:
-    """Copy the packets of a stretch of time, and of an expression, to a file; return how many there are."""
-    part = target.with_name(target.name + ".part")
+    """Copy the packets of a stretch of time, and of an expression, to a file; return how many there are.
+
+    A target whose name ends in ``.gz`` is compressed.
+    """
+    part, plain = target.with_name(target.name + ".part"), target.with_suffix(".tmp")
     sh("editcap", "-F", "pcap", "-A", f"{start:.6f}", "-B", f"{end:.6f}", str(source), str(part))
-    sh("tcpdump", "-n", "-r", str(part), "-w", str(target), *([expression] if expression else []))
+    sh(
+        "tcpdump",
+        "-Z",
+        "root",
+        "-n",
+        "-r",
+        str(part),
+        "-w",
+        str(plain),
+        *([expression] if expression else []),
+    )
     part.unlink()
-    return int(sh("tcpdump", "-n", "-r", str(target), "--count").split()[0])
+    count = int(sh("tcpdump", "-n", "-r", str(plain), "--count").split()[0])
+    if target.suffix == ".gz":
+        target.write_bytes(gzip.compress(plain.read_bytes(), mtime=0))
+        plain.unlink()
+    else:
+        plain.replace(target)
+    return count
 
 
 def slice_captures(demo: Path, started: float, found: list[Attack]) -> None:
     """Cut ordinary traffic and each attack's own packets out of a recording, and write all labels."""
     folder = demo.parent
     cut(demo, folder / "office.pcap", started, min(attack.start for attack in found))
-    write_labels(folder / "office.labels.tsv", [])
+    write_labels(folder / "office.pcap", [])
     for attack in found:
-        single = folder / f"{_FILES[attack.label]}.pcap"
+        single = folder / _FILES[attack.label]
         attack.packets = cut(demo, single, attack.start, attack.end + _MARGIN, expression_of(attack))
-        write_labels(single.with_suffix(".labels.tsv"), [attack])
-    write_labels(demo.with_suffix(".labels.tsv"), found)
+        write_labels(single, [attack])
+    write_labels(demo, found)
 
 
-def write_labels(path: Path, found: Iterable[Attack]) -> None:
+def write_labels(capture: Path, found: Iterable[Attack]) -> None:
     """Write the ground truth next to a capture (columns: `_COLUMNS`)."""
     rows = ["\t".join(_COLUMNS)]
     for attack in sorted(found, key=lambda item: item.start):
         times = (f"{attack.start:.6f}", f"{attack.end:.6f}")
         names = (attack.kind, attack.label, attack.attacker, attack.victim)
-        rows.append(
-            "\t".join((*times, *names, str(attack.packets), path.name.replace(".labels.tsv", ".pcap")))
-        )
-    path.write_text("\n".join(rows) + "\n")
+        rows.append("\t".join((*times, *names, str(attack.packets), capture.name)))
+    name = capture.name.removesuffix(".gz").removesuffix(".pcap")
+    capture.with_name(f"{name}.labels.tsv").write_text("\n".join(rows) + "\n")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 
@@ -19,6 +20,7 @@ def test_the_snapshot_length_is_what_a_match_returns():
     assert {row["k"].item() for row in program if row["code"] == 6} == {0, 100}
 
 
+@pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
 def test_equals_what_tcpdump_compiles():
     text = subprocess.run(
         ["tcpdump", "-ddd", "-y", "EN10MB", "-s", "65535", "tcp port 80 or arp"],

@@ -1,0 +1,165 @@
+"""The host table against its plain twin: tables so small that every other host costs one its place."""
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from naive.host import NaiveHosts, audit
+
+from sensor.feature import host
+from sensor.packet.columns import V4_MAPPED
+
+pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
+KEY = (3, 4)
+NUMBERS = st.integers(0, 19)
+
+
+def address(number):
+    return (0, V4_MAPPED | 0x0A00_0001 + number) if number % 3 else (0x2001_0DB8_0000_0000, number + 1)
+
+
+def words(number):
+    return tuple(np.uint64(word) for word in address(number))
+
+
+def enter(table, number, kept=-1):
+    slot = int(host.find_or_add(table, *words(number), kept))
+    host.touch(table, slot)
+    return slot
+
+
+class TableMachine(RuleBasedStateMachine):
+    @initialize(capacity=st.integers(2, 16))
+    def begin(self, capacity):
+        self.table = host.host_table(capacity, 4, KEY)
+        self.twin = NaiveHosts(capacity, KEY)
+
+    @rule(number=NUMBERS)
+    def act(self, number):
+        slot = enter(self.table, number)
+        assert slot == self.twin.enter(address(number)).slot
+        self.table.rows[slot]["packets_out"] += 1
+        self.twin.slots[slot].count["packets_out"] += 1
+
+    @rule(number=NUMBERS, other=NUMBERS)
+    def act_together(self, number, other):
+        first = enter(self.table, number)
+        second = enter(self.table, other, first)
+        one = self.twin.enter(address(number))
+        two = self.twin.enter(address(other), one)
+        assert (first, second) == (one.slot, two.slot)
+        assert (first == second) == (number == other)
+        assert self.table.rows[first]["lo"] == address(number)[1]
+
+    @rule(number=NUMBERS)
+    def converse(self, number):
+        slot = enter(self.table, number)
+        host.promote(self.table, slot)
+        self.twin.promote(self.twin.enter(address(number)))
+
+    @rule(number=NUMBERS)
+    def look_up(self, number):
+        held = self.twin.hosts.get(address(number))
+        assert host.find(self.table, *words(number)) == (-1 if held is None else held.slot)
+
+    @rule(step=st.integers(1, 1000))
+    def next_window(self, step):
+        window = self.twin.window + step
+        self.table.state[host.WINDOW] = window
+        self.table.state[host.TOUCHED] = 0
+        self.twin.start(window)
+        self.twin.active.clear()
+
+    @invariant()
+    def links_and_counters_hold(self):
+        provisional, known = audit(self.table)
+        assert provisional == [entry.slot for entry in self.twin.provisional]
+        assert known == [entry.slot for entry in self.twin.known]
+        state = self.table.state
+        assert state[host.CREATED] == self.twin.totals["hosts_created"]
+        assert state[host.EVICTED] == self.twin.totals["hosts_evicted"]
+        assert state[host.EVICTED_ACTIVE] == self.twin.totals["hosts_evicted_active"]
+        assert state[host.HOSTS] == state[host.CREATED] - state[host.EVICTED]
+        assert state[host.WALK_LIMIT] == 0
+        assert self.table.touched[: state[host.TOUCHED]].tolist() == self.twin.active
+        for entry in self.twin.hosts.values():
+            row = self.table.rows[entry.slot]
+            assert (int(row["hi"]), int(row["lo"])) == entry.address
+            assert row["window"] == entry.window
+            assert row["packets_out"] == entry.count["packets_out"]
+
+
+TestTable = TableMachine.TestCase
+TestTable.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_a_table_for_one_host_is_refused():
+    with pytest.raises(ValueError, match="2 hosts or more"):
+        host.host_table(1, 4, KEY)
+
+
+def test_provisional_hosts_go_before_known_ones_and_the_least_recent_first():
+    table = host.host_table(3, 4, KEY)
+    known = enter(table, 1)
+    host.promote(table, known)
+    enter(table, 2)
+    recent = enter(table, 3)
+    enter(table, 2)  # active again: now 3 is the one seen longest ago
+    assert enter(table, 4) == recent
+    assert host.find(table, *words(3)) == -1
+    assert host.find(table, *words(1)) == known
+    assert host.find(table, *words(2)) >= 0
+
+
+def test_the_other_end_of_a_packet_keeps_its_place():
+    table = host.host_table(2, 4, KEY)
+    for number in (1, 2):
+        host.promote(table, enter(table, number))
+    source = enter(table, 3)  # provisional, alone, and so the first to go
+    assert enter(table, 4, source) != source
+    assert host.find(table, *words(3)) == source
+    audit(table)
+
+
+def test_a_host_that_returns_starts_afresh():
+    table = host.host_table(2, 4, KEY)
+    slot = enter(table, 1)
+    row = table.rows[slot]
+    for name in ("mac", "arp_mac", "vlan", "ip_version", "windows", "packets_out", "peer_out_lo", "out_lo"):
+        row[name] = 7
+    row["failed"] = row["logins"] = 5.0
+    table.registers[slot] = 9
+    for number in (2, 3, 1):
+        slot = enter(table, number)
+    row = table.rows[slot]
+    for name in ("mac", "arp_mac", "vlan", "ip_version", "windows", "packets_out", "peer_out_lo", "out_lo"):
+        assert row[name] == 0
+    assert row["failed"] == row["logins"] == 0
+    assert row["standing"] == host.PROVISIONAL
+    assert not table.registers[slot].any()
+
+
+def test_a_flood_of_new_hosts_leaves_everyone_after_it_a_place():
+    table = host.host_table(4, 4, KEY)
+    for number in range(20):
+        enter(table, number)
+        audit(table)
+    assert table.state[host.TOUCHED] == 4
+    assert table.state[host.EVICTED_ACTIVE] == 16
+
+
+def test_a_new_window_starts_the_counters_again():
+    table = host.host_table(2, 4, KEY)
+    slot = enter(table, 1)
+    table.rows[slot]["flows_in"] = 3
+    table.rows[slot]["failed"] = 2.0
+    table.registers[slot] = 1
+    enter(table, 1)
+    assert table.rows[slot]["flows_in"] == 3
+    table.state[host.WINDOW] = 5
+    table.state[host.TOUCHED] = 0
+    assert enter(table, 1) == slot
+    assert table.rows[slot]["flows_in"] == 0
+    assert table.rows[slot]["failed"] == 2.0  # what fades is kept
+    assert not table.registers[slot].any()

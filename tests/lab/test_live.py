@@ -1,0 +1,118 @@
+"""`sensor run` on the mirror port: what it finds live is what a replay finds, and every receiver has it all."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from lab import attacks
+from lab.capture import Recording
+from lab.network import inside, missing_tools
+from lab.office import HOSTS
+from lab.record import TOOLS
+from receivers import LOOPBACK, HttpReceiver, Rsyslog, wait_until
+
+REASON = missing_tools(*TOOLS, "rsyslogd")
+pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(REASON), reason=REASON or "the lab can run")]
+
+SERVER = HOSTS["server"].split("/")[0]
+ATTACKER = HOSTS["attacker"].split("/")[0]
+#: Longer than a window of packet time and the ring's delay together.
+SETTLE_SECS = 14.0
+
+
+class Notified:
+    """What the service manager would be told."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.lines: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(str(path))
+        self._socket.setblocking(False)
+
+    def has(self, word: str) -> bool:
+        try:
+            while True:
+                self.lines += self._socket.recv(4096).decode().splitlines()
+        except BlockingIOError:
+            return any(line.startswith(word) for line in self.lines)
+
+    def close(self) -> None:
+        self._socket.close()
+
+
+def write_config(path: Path, alerts: Path, hook: HttpReceiver, syslog: Rsyslog) -> None:
+    sinks = [
+        {"type": "jsonl", "path": str(alerts)},
+        {"type": "webhook", "url": hook.url},
+        {"type": "syslog", "host": LOOPBACK, "port": syslog.port, "transport": "tcp"},
+    ]
+    path.write_text(yaml.safe_dump({"sensor": {"seed": 5}, "sinks": sinks}))
+
+
+def found(lines: list[str]) -> dict[tuple[str, str], str]:
+    """Return the identifier of each opened incident by (kind, host)."""
+    documents = [json.loads(line) for line in lines]
+    return {
+        (document["rule"]["id"], document["sensor"]["entity"]): document["sensor"]["incident"]["id"]
+        for document in documents
+        if document["sensor"]["incident"]["state"] == "open"
+    }
+
+
+def test_live_and_replay_find_the_same_and_receivers_hold_every_alert(office, tmp_path):
+    network, folder = office
+    sensor, attacker = network.sensor, network.hosts["attacker"]
+    config, alerts, capture = tmp_path / "sensor.yaml", tmp_path / "alerts.jsonl", tmp_path / "span.pcap"
+    notified = Notified(tmp_path / "notify")
+    with inside(sensor):
+        hook, syslog = HttpReceiver(), Rsyslog(tmp_path / "rsyslog", "tcp")
+    try:
+        write_config(config, alerts, hook, syslog)
+        running = sensor.start(
+            *(sys.executable, "-m", "sensor", "run", "-i", "span0", "-c", str(config)),
+            log=tmp_path / "run.log",
+            env={"NOTIFY_SOCKET": str(notified.path)},
+        )
+        assert wait_until(lambda: notified.has("READY=1"), 120), (tmp_path / "run.log").read_text()
+        with Recording(sensor, capture) as recording:
+            attacks.syn_scan(attacker, SERVER, ports=1000, rate=150)
+            attacks.syn_flood(attacker, SERVER, packets=20_000, rate=2000)
+            attacks.ssh_brute_force(attacker, SERVER, folder, tries=60)
+            time.sleep(SETTLE_SECS)
+        assert recording.dropped == 0
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(30) == 0, (tmp_path / "run.log").read_text()
+        lines = alerts.read_text().splitlines()
+        by_syslog = syslog.messages(at_least=len(lines))
+    finally:
+        notified.close()
+        syslog.stop()
+        hook.close()
+        sensor.processes[:] = [process for process in sensor.processes if process.poll() is None]
+
+    identifiers = sorted(json.loads(line)["event"]["id"] for line in lines)
+    assert sorted(json.loads(request.body)["event"]["id"] for request in hook.requests) == identifiers
+    assert len(by_syslog) == len(identifiers)
+    assert all(any(name in json.dumps(message) for message in by_syslog) for name in identifiers)
+
+    again = tmp_path / "again.jsonl"
+    subprocess.run(
+        [sys.executable, "-m", "sensor", "replay", str(capture), "-c", str(config), "-o", str(again), "-q"],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    live, replayed = found(lines), found(again.read_text().splitlines())
+    assert live == replayed
+    assert ("port_scan", ATTACKER) in live
+    assert ("flood", SERVER) in live
+    assert ("brute_force", ATTACKER) in live

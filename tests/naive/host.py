@@ -1,0 +1,312 @@
+"""The host table and all it counts, with dicts, lists and Python's integers: one packet after the other."""
+
+import functools
+import math
+from collections import Counter
+
+from naive.cardinality import NaiveCounter
+from naive.novelty import NaiveFilter
+from naive.siphash import siphash
+
+NEW_FLOW, FIRST_REPLY, ESTABLISHED, REFUSED = 1, 2, 4, 8
+SYN, RST, ACK = 2, 4, 16
+ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
+LOGIN_PORTS = (21, 22, 23, 513, 1433, 3389, 5900, 5985)
+NOBODY = (0, 0)
+
+
+@functools.cache
+def hash_address(hi, lo, key):
+    return siphash(hi.to_bytes(8, "little") + lo.to_bytes(8, "little"), *key)
+
+
+def is_unicast(address):
+    hi, lo = address
+    if hi == 0 and lo >> 32 == 0xFFFF:
+        return 0 < lo & 0xFFFF_FFFF < 0xE000_0000
+    return address != NOBODY and hi >> 56 != 0xFF
+
+
+class Majority:
+    """Boyer and Moore's vote."""
+
+    def __init__(self, nobody):
+        self.leader, self.votes = nobody, 0
+
+    def add(self, candidate):
+        if self.votes == 0:
+            self.leader = candidate
+        self.votes += 1 if candidate == self.leader else -1
+
+
+class Host:
+    def __init__(self, slot, address, key):
+        self.slot, self.address = slot, address
+        self.hash = hash_address(*address, key)
+        self.known = False
+        self.window = self.failed_window = -1
+        self.mac = self.arp_mac = self.vlan = self.ip_version = 0
+        self.failed = self.logins = 0.0
+        self.windows = 0
+
+    def start(self, window):
+        self.window = window
+        self.count = Counter()
+        self.peer_out, self.peer_in = Majority(NOBODY), Majority(NOBODY)
+        self.port_out, self.port_in = Majority(0), Majority(0)
+        self.distinct = {name: NaiveCounter() for name in ("peers", "services", "sources", "arp")}
+        self.opened = self.received = (NOBODY, 0, 0, 0)  # peer, source port, destination port, protocol
+
+
+class NaiveHosts:
+    def __init__(self, capacity, key):
+        self.capacity, self.key = capacity, key
+        self.hosts = {}
+        self.provisional, self.known = [], []  # oldest first
+        self.slots = []
+        self.active = []  # slots, in order of first use in the window
+        self.window = 0
+        self.totals = Counter()
+        self.seen = [NaiveFilter(), NaiveFilter()]
+        self.repeats = Counter()
+        self.places = {}  # (flow, side) -> slot
+
+    def start(self, window):
+        self.window = window
+        self.repeats.clear()
+
+    def enter(self, address, kept=None):
+        host = self.hosts.get(address) or self.add(address, kept)
+        order = self.known if host.known else self.provisional
+        order.remove(host)
+        order.append(host)
+        if host.window != self.window:
+            host.start(self.window)
+            if host.slot not in self.active:
+                self.active.append(host.slot)
+        return host
+
+    def add(self, address, kept):
+        if len(self.hosts) == self.capacity:
+            slot = self.evict(kept).slot
+        else:
+            slot = len(self.slots)
+            self.slots.append(None)
+        host = self.slots[slot] = self.hosts[address] = Host(slot, address, self.key)
+        self.provisional.append(host)
+        self.totals["hosts_created"] += 1
+        return host
+
+    def evict(self, kept):
+        host = next(host for host in self.provisional + self.known if host is not kept)
+        (self.known if host.known else self.provisional).remove(host)
+        del self.hosts[host.address]
+        self.totals["hosts_evicted"] += 1
+        self.totals["hosts_evicted_active"] += host.window == self.window
+        return host
+
+    def promote(self, host):
+        if not host.known:
+            host.known = True
+            self.provisional.remove(host)
+            self.known.append(host)
+
+    def observe(self, packets, events):
+        for row, event in zip(packets, events, strict=True):
+            packet = {name: int(row[name]) for name in row.dtype.names}
+            packet["src"] = (packet["src_hi"], packet["src_lo"])
+            packet["dst"] = (packet["dst_hi"], packet["dst_lo"])
+            if packet["kind"] == 2:
+                self.observe_arp(packet)
+            if event["flow"] >= 0:
+                self.observe_flow(packet, int(event["flow"]), int(event["reverse"]), int(event["bits"]))
+
+    def observe_arp(self, packet):
+        if not is_unicast(packet["src"]):
+            return
+        host = self.enter(packet["src"])
+        host.count["packets_out"] += 1
+        host.count["bytes_out"] += packet["wirelen"]
+        host.ip_version = 4
+        host.mac = packet["src_mac"]
+        if host.mac:
+            host.count["binding_changes"] += host.arp_mac not in (0, host.mac)
+            host.arp_mac = host.mac
+        if packet["arp_operation"] == 1 and packet["src_lo"] != packet["dst_lo"]:
+            host.distinct["arp"].add(hash_address(*packet["dst"], self.key))
+            if host.peer_out.votes == 0:
+                host.peer_out.leader = packet["dst"]
+
+    def place(self, flow, side, address, kept):
+        slot = self.places.get((flow, side))
+        host = None if slot is None else self.slots[slot]
+        if host is None or host.address != address or host.window != self.window:
+            host = self.enter(address, kept)
+            self.places[flow, side] = host.slot
+        return host
+
+    def observe_flow(self, packet, flow, side, bits):
+        port = packet["src_port"] if side else packet["dst_port"]
+        source = target = None
+        if is_unicast(packet["src"]):
+            source = self.place(flow, side, packet["src"], None)
+            self.send(source, packet, port)
+        if is_unicast(packet["dst"]):
+            target = self.place(flow, 1 - side, packet["dst"], source)
+            self.receive(target, packet, port)
+        if source and target:
+            initiator, responder = (target, source) if side else (source, target)
+            self.change(initiator, responder, packet, bits, port)
+
+    def send(self, host, packet, port):
+        host.count["packets_out"] += 1
+        host.count["bytes_out"] += packet["ip_bytes"]
+        host.mac, host.vlan = packet["src_mac"], packet["vlan"]
+        host.peer_out.add(packet["dst"])
+        host.port_out.add(port)
+        payload = packet["payload_bytes"]
+        echo = {ICMP: (0, 8), ICMPV6: (128, 129)}.get(packet["protocol"], ())
+        if packet["protocol"] == UDP and packet["dst_port"] == 53:
+            host.count["dns_queries"] += 1
+            host.count["dns_bytes_out"] += payload if payload > 100 else 0
+        elif packet["src_port"] in echo:
+            host.count["icmp_bytes_out"] += payload
+
+    def receive(self, host, packet, port):
+        host.count["packets_in"] += 1
+        host.count["bytes_in"] += packet["ip_bytes"]
+        host.peer_in.add(packet["src"])
+        host.port_in.add(port)
+        if packet["protocol"] == TCP and packet["tcp_flags"] & SYN and not packet["tcp_flags"] & ACK:
+            host.count["syn_in"] += 1
+
+    def change(self, initiator, responder, packet, bits, port):
+        if bits & NEW_FLOW:
+            self.open_flow(initiator, responder, packet)
+        if bits & FIRST_REPLY:
+            initiator.count["answered_out"] += 1
+            responder.count["answered_in"] += 1
+            self.promote(responder)
+            if packet["protocol"] != TCP or not packet["tcp_flags"] & (SYN | RST):
+                self.promote(initiator)
+        if bits & REFUSED:
+            initiator.count["refused_out"] += 1
+        if bits & ESTABLISHED:
+            self.promote(initiator)
+            initiator.count["logins_out"] += port in LOGIN_PORTS
+
+    def open_flow(self, initiator, responder, packet):
+        self.enter(initiator.address)
+        self.enter(responder.address)
+        ports = (packet["src_port"], packet["dst_port"])
+        if initiator.address != packet["src"]:
+            ports = ports[::-1]
+        protocol = packet["protocol"]
+        pair = hash_address(initiator.hash, responder.hash, self.key)
+        service = hash_address(pair, ports[1] | protocol << 16, self.key)
+        initiator.count["flows_out"] += 1
+        responder.count["flows_in"] += 1
+        initiator.distinct["peers"].add(responder.hash)
+        initiator.distinct["services"].add(service)
+        responder.distinct["sources"].add(initiator.hash)
+        seen = self.seen[initiator.known]
+        initiator.count["new_peers"] += seen.first_seen(pair)
+        initiator.count["new_services"] += seen.first_seen(service)
+        self.repeats[initiator.known, service] += 1
+        repeats = min(self.repeats[initiator.known, service], initiator.count["flows_out"])
+        initiator.count["repeats_out"] = max(initiator.count["repeats_out"], repeats)
+        initiator.opened = (responder.address, *ports, protocol)
+        responder.received = (initiator.address, *ports, protocol)
+        initiator.ip_version = responder.ip_version = packet["ip_version"]
+
+    def close(self, failed_kept, logins_kept):
+        """Return (row, features) of each active host, as dicts."""
+        result = []
+        for slot in self.active:
+            host = self.slots[slot]
+            passed = self.window - host.failed_window if host.failed_window >= 0 else 0
+            unanswered = max(host.count["flows_out"] - host.count["answered_out"], 0)
+            host.failed = host.failed * failed_kept**passed + unanswered + host.count["refused_out"]
+            host.logins = host.logins * logins_kept**passed + host.count["logins_out"]
+            host.failed_window = self.window
+            result.append((describe(host), features(host, unanswered)))
+        self.active.clear()
+        return result
+
+
+def describe(host):
+    count = host.count
+    row = {"slot": host.slot, "mac": host.mac, "vlan": host.vlan, "ip_version": host.ip_version}
+    row["hi"], row["lo"] = host.address
+    for side, peer, port, flow in (
+        ("out", host.peer_out, host.port_out, host.opened),
+        ("in", host.peer_in, host.port_in, host.received),
+    ):
+        packets = count[f"packets_{side}"]
+        row[f"peer_{side}_hi"], row[f"peer_{side}_lo"] = peer.leader
+        row[f"peer_{side}_share"] = peer.votes / max(packets, 1)
+        row[f"port_{side}"] = port.leader
+        row[f"packets_{side}"], row[f"bytes_{side}"] = packets, count[f"bytes_{side}"]
+        row[f"flows_{side}"] = count[f"flows_{side}"]
+        (row[f"{side}_hi"], row[f"{side}_lo"]), source_port, target_port, protocol = flow
+        row[f"{side}_protocol"] = protocol
+        if protocol:
+            row[f"{side}_src_port"], row[f"{side}_dst_port"] = source_port, target_port
+    row["port_in_share"] = host.port_in.votes / max(count["packets_in"], 1)
+    row["teaches"] = int(host.known and count["packets_out"] > 0 and count["packets_in"] > 0)
+    return row
+
+
+def features(host, unanswered):
+    count = host.count
+    values = {
+        "peers_out": host.distinct["peers"].estimate(),
+        "services_out": host.distinct["services"].estimate(),
+        "unanswered_out": unanswered,
+        "failed_damped": host.failed,
+        "sources_in": host.distinct["sources"].estimate(),
+        "unanswered_in": max(count["flows_in"] - count["answered_in"], 0),
+        "logins_damped": host.logins,
+        "arp_targets": host.distinct["arp"].estimate(),
+    }
+    plain = (
+        "new_peers new_services refused_out flows_in syn_in packets_out packets_in bytes_out bytes_in "
+        "repeats_out dns_bytes_out dns_queries icmp_bytes_out binding_changes odd_flows"
+    )
+    values |= {name: count[name] for name in plain.split()}
+    return {name: math.log1p(value) for name, value in values.items()}
+
+
+def audit(table):
+    """Check every link of a `HostTable`; return slots by list, oldest first."""
+    rows = table.rows
+    held = int(table.state[1])
+    orders = []
+    for standing in range(2):
+        order, newer = [], -1
+        at = int(table.lists[standing, 0])
+        while at >= 0:
+            assert rows[at]["newer"] == newer
+            assert rows[at]["standing"] == standing
+            order.append(at)
+            assert len(order) <= held
+            newer, at = at, int(rows[at]["older"])
+        assert table.lists[standing, 1] == newer
+        orders.append(order[::-1])
+    slots = sorted(orders[0] + orders[1])
+    assert slots == list(range(held))
+    chained = []
+    for bucket, first in enumerate(table.heads):
+        at = int(first)
+        while at >= 0:
+            assert int(rows[at]["hash"]) % len(table.heads) == bucket
+            chained.append(at)
+            assert len(chained) <= held
+            at = int(rows[at]["chain"])
+    assert sorted(chained) == slots
+    touched = table.touched[: table.state[2]].tolist()
+    assert len(set(touched)) == len(touched)
+    window = table.state[3]
+    assert set(touched) == {slot for slot in slots if rows[slot]["window"] == window}
+    assert [int(rows[slot]["touch"]) for slot in touched] == list(range(len(touched)))
+    return orders

@@ -1,0 +1,24 @@
+"""A Bloom filter of two generations, each a set of bit positions."""
+
+BITS = 1 << 22
+LIMIT = 300_000
+
+
+class NaiveFilter:
+    def __init__(self, limit=LIMIT):
+        self.young, self.old = set(), set()
+        self.taken = 0
+        self.limit = limit
+
+    def first_seen(self, hashed):
+        step = (hashed >> 32) | 1
+        positions = {(hashed + number * step) % BITS for number in range(4)}
+        if positions <= self.young:
+            return False
+        known = positions <= self.old
+        self.young |= positions
+        self.taken += 1
+        if self.taken == self.limit:
+            self.young, self.old = set(), self.young
+            self.taken = 0
+        return not known
