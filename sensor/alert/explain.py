@@ -17,10 +17,13 @@ _NEXT_PREFIX = 999.5
 def quantity(value: float, unit: str) -> str:
     """Return `value` as people write it: 412, 8.1, 12 kB, 3.4 MB."""
     if unit == "bytes":
-        for prefix in ("", "k", "M", "G"):
+        if value < _NEXT_PREFIX:
+            return f"{value:.0f} B"
+        for prefix in ("k", "M", "G"):
+            value /= 1000.0
             if value < _NEXT_PREFIX:
                 return f"{value:.3g} {prefix}B"
-            value /= 1000.0
+        value /= 1000.0
         return f"{value:,.0f} TB" if value >= _NEXT_PREFIX else f"{value:.3g} TB"
     if value >= 100 or value == round(value):
         return f"{value:,.0f}"

@@ -164,6 +164,8 @@ _DIRECT = {
 
 #: From this many distinct ports a host on, contacting them is a scan of ports rather than of hosts.
 _PORTS_PER_HOST = 4.0
+#: Mean packet size of a transfer; floods mostly send small packets.
+_BULK_BYTES = 600.0
 #: One peer or one port is the traffic's own when it has at least this majority.
 MAJORITY = 0.5
 
@@ -183,14 +185,19 @@ def classify(row: Row, values: Mapping[str, float], lead: str) -> str:
     if lead in _DIRECT:
         return _DIRECT[lead]
     if lead in _INBOUND:
-        return "flood"
+        return "traffic_surge" if lead == "packets_in" and _is_download(values) else "flood"
     if lead == "repeats_out":
         return "brute_force" if int(row["port_out"]) in LOGIN_PORTS else "repeated_connections"
     if lead in _FAN_OUT:
         return _fan_out(values)
-    if values["bytes_out"] > 2.0 * values["bytes_in"]:
-        return "upload"
-    return "traffic_surge"
+    full = lead == "bytes_out" or values["bytes_out"] > _BULK_BYTES * values["packets_out"]
+    return "upload" if full and values["bytes_out"] > 2.0 * values["bytes_in"] else "traffic_surge"
+
+
+def _is_download(values: Mapping[str, float]) -> bool:
+    """Say whether what came in were large packets that the host acknowledged."""
+    large = values["bytes_in"] > _BULK_BYTES * values["packets_in"]
+    return large and values["packets_out"] > 0.1 * values["packets_in"]
 
 
 def _fan_out(values: Mapping[str, float]) -> str:

@@ -221,7 +221,8 @@ class Policy:
         mine = Endpoint(entity, 0, mac_text(int(row["mac"])), int(row["packets_out"]), int(row["bytes_out"]))
         theirs = Endpoint(other, 0, "", int(row["packets_in"]), int(row["bytes_in"]))
         p_value = float(scored.p_values[i])
-        where = (f" from {other}" if subject.inbound else f" to {other}") if is_main else ""
+        towards = "from" if subject.inbound else "with" if subject.kind.id == "traffic_surge" else "to"
+        where = f" {towards} {other}" if is_main else ""
         return Alert(
             id="",
             time=0,

@@ -61,7 +61,7 @@ HOST_FEATURES: tuple[Feature, ...] = (
         "repetition",
         "connections to login services, fading over 5 min",
         "password guessing",
-        8,
+        3,
     ),
     Feature("dns_bytes_out", "bytes", "names", "sent in long DNS queries", "DNS tunnels", 1_000),
     Feature("dns_queries", "packets", "names", "DNS queries sent", "DNS tunnels, generated names", 100),

@@ -58,7 +58,8 @@ def _measure(
     window = table.state[WINDOW]
     unanswered = max(float(row.flows_out) - float(row.answered_out), 0.0)
     passed = float(window - row.failed_window)
-    row.failed = row.failed * damping[0] ** passed + unanswered + float(row.refused_out)
+    failures = unanswered + float(row.refused_out)
+    row.failed = row.failed * damping[0] ** passed + failures
     row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
     row.failed_window = window
     x[0] = cardinality.estimate(registers[PEERS_OUT])
@@ -67,7 +68,8 @@ def _measure(
     x[3] = row.new_services
     x[4] = unanswered
     x[5] = row.refused_out
-    x[6] = row.failed
+    # A fading count speaks only while it is fed: what is over must not colour what comes next.
+    x[6] = row.failed if failures > 0.0 else 0.0
     x[7] = row.flows_in
     x[8] = cardinality.estimate(registers[SOURCES_IN])
     x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
@@ -77,7 +79,7 @@ def _measure(
     x[13] = row.bytes_out
     x[14] = row.bytes_in
     x[15] = row.repeats_out
-    x[16] = row.logins
+    x[16] = row.logins if row.logins_out > 0 else 0.0
     x[17] = row.dns_bytes_out
     x[18] = row.dns_queries
     x[19] = row.icmp_bytes_out

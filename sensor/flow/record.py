@@ -2,7 +2,7 @@
 
 `forward` is the initiator's direction (RFC 5103 biflow); a field of the other
 direction starts with ``reverse_``. Sums are kept rather than means, so that a
-record is exact; `flow.export` derives means and deviations.
+record is exact; `archive.row` derives means and deviations.
 """
 
 from __future__ import annotations

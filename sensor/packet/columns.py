@@ -79,7 +79,7 @@ PACKET = record_dtype(
         ("payload_captured", np.uint32),  # of those, bytes present in batch.data
         ("tcp_seq", np.uint32),
         ("tcp_ack", np.uint32),
-        ("fragment_id", np.uint32),
+        ("fragment_id", np.uint32),  # IP identification; set for every IPv4 packet
         ("src_port", np.uint16),  # ICMP/ICMPv6: type in src_port, code in dst_port
         ("dst_port", np.uint16),
         ("tcp_window", np.uint16),

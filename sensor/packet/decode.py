@@ -30,7 +30,7 @@ from sensor.packet.network import arp, extensions, ipv4, ipv6, is_extension
 from sensor.packet.transport import transport_header
 from sensor.packet.wire import signed
 
-#: Rows of the largest batch: about 160 MB. Sources cut their batches far below it.
+#: Rows of the largest batch: about 126 MB. Sources cut their batches far below it.
 MAX_ROWS = 1 << 20
 
 #: A packet this far ahead of the one before it (ns) is counted as a jump: a

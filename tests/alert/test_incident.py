@@ -1,7 +1,5 @@
 """Incidents: one opening, updates at their interval, one end."""
 
-import pytest
-
 from sensor.alert import incident as module
 from sensor.alert.alert import Severity
 from sensor.alert.incident import IncidentTable, identifier
@@ -60,7 +58,9 @@ def test_closes_after_quiet_and_not_before():
 
 def test_hosts_and_kinds_are_apart():
     table = a_table()
-    names = {note(table, 0, host=host, kind=kind)[0].id for host in (HOST, OTHER) for kind in ("flood", "upload")}
+    names = {
+        note(table, 0, host=host, kind=kind)[0].id for host in (HOST, OTHER) for kind in ("flood", "upload")
+    }
     assert len(names) == len(table) == 4
     assert table.find(HOST, "port_scan") is None
 
@@ -94,7 +94,3 @@ def test_a_full_table_refuses_new_incidents_and_counts_them(monkeypatch):
     assert table.note((0, 0), "flood", SECOND, Severity.LOW).count == 2  # known ones go on
     table.take_quiet(500 * SECOND)
     assert table.note((0, 9), "flood", 500 * SECOND, Severity.LOW) is not None
-
-
-def test_the_cap_is_not_a_handful():
-    assert module.MOST_OPEN == pytest.approx(4096, rel=0.9)

@@ -31,7 +31,9 @@ _CHUNK = 100_000
 Bytes = npt.NDArray[np.uint8]
 
 
-def write_capture(path: Path, packets: int, *, seed: int = 1, hosts: int = 2_000, whole: bool = False) -> None:
+def write_capture(
+    path: Path, packets: int, *, seed: int = 1, hosts: int = 2_000, whole: bool = False
+) -> None:
     """Write a capture of exactly so many `packets`."""
     width = WHOLE_BYTES if whole else SNAP_BYTES
     left = packets
@@ -86,11 +88,21 @@ def _layout(size: int, version: int, tagged: bool, protocol: int) -> tuple[np.dt
     if tagged:
         fields += [("tpid", ">u2", 28), ("tci", ">u2", 30)]
     if version == 4:
-        fields += [("ip", ">u2", ip), ("length", ">u2", ip + 2), ("id", ">u2", ip + 4), ("fragment", ">u2", ip + 6)]
+        fields += [
+            ("ip", ">u2", ip),
+            ("length", ">u2", ip + 2),
+            ("id", ">u2", ip + 4),
+            ("fragment", ">u2", ip + 6),
+        ]
         fields += [("ttl", "u1", ip + 8), ("protocol", "u1", ip + 9), ("ip_sum", ">u2", ip + 10)]
         fields += [("src", ">u4", ip + 12), ("dst", ">u4", ip + 16)]
     else:
-        fields += [("ip", ">u4", ip), ("length", ">u2", ip + 4), ("protocol", "u1", ip + 6), ("ttl", "u1", ip + 7)]
+        fields += [
+            ("ip", ">u4", ip),
+            ("length", ">u2", ip + 4),
+            ("protocol", "u1", ip + 6),
+            ("ttl", "u1", ip + 7),
+        ]
         fields += [("src_hi", ">u8", ip + 8), ("src", ">u8", ip + 16)]
         fields += [("dst_hi", ">u8", ip + 24), ("dst", ">u8", ip + 32)]
     fields += [("src_port", ">u2", l4), ("dst_port", ">u2", l4 + 2)]
@@ -142,7 +154,9 @@ def _frames(
     return block, begin - _RECORD_BYTES + rows["payload"].astype(np.int64)
 
 
-def _transport(frame: npt.NDArray[np.void], rows: traffic.Rows, protocol: int, inner: npt.NDArray[np.int64]) -> None:
+def _transport(
+    frame: npt.NDArray[np.void], rows: traffic.Rows, protocol: int, inner: npt.NDArray[np.int64]
+) -> None:
     reverse = rows["reverse"] == 1
     if protocol == 1:
         six = rows["version"] == 6

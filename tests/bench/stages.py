@@ -185,7 +185,13 @@ def measure(stage: Callable[[Iterator[PacketBatch]], int], path: str) -> dict[st
     packets = stage(iter(CaptureFiles([path])))
     used = time.process_time() - cpu
     wall = time.monotonic() - started
-    return {"packets": packets, "cpu": used, "wall": wall, "before_bytes": before, "peak_bytes": _peak_bytes()}
+    return {
+        "packets": packets,
+        "cpu": used,
+        "wall": wall,
+        "before_bytes": before,
+        "peak_bytes": _peak_bytes(),
+    }
 
 
 def table(path: str, runs: int) -> list[dict[str, Any]]:
@@ -204,7 +210,9 @@ def _child(path: str, stage: str) -> bytes:
 
 
 def print_stages(rows: list[dict[str, Any]]) -> None:
-    print(f"{'stage':<10}{'packets/s':>14}{'ns/packet':>12}{'of it own':>12}{'peak MB':>10}{'packets/s, wall':>18}")
+    print(
+        f"{'stage':<10}{'packets/s':>14}{'ns/packet':>12}{'of it own':>12}{'peak MB':>10}{'packets/s, wall':>18}"
+    )
     before = 0.0
     for row in rows:
         total = row["cpu"] / row["packets"] * 1e9

@@ -160,7 +160,11 @@ def packets(rng: np.random.Generator, flows: _Flows) -> Rows:
 
 
 def _talk(
-    rng: np.random.Generator, rows: Rows, uploads: npt.NDArray[np.bool_], body: npt.NDArray[np.bool_], turn: Ints
+    rng: np.random.Generator,
+    rows: Rows,
+    uploads: npt.NDArray[np.bool_],
+    body: npt.NDArray[np.bool_],
+    turn: Ints,
 ) -> None:
     """Set direction and payload of data packets: requests, two segments an acknowledgement."""
     chance = rng.random(len(rows))

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from flow_packets import DATA, packet, packet_rows, packets
+from host_audit import audit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive.host import ESTABLISHED, FIRST_REPLY, NEW_FLOW, REFUSED, NaiveHosts, audit
+from naive.host import ESTABLISHED, FIRST_REPLY, NEW_FLOW, REFUSED, NaiveHosts
 
 from sensor.feature.activity import is_unicast
 from sensor.feature.extractor import Extractor
@@ -154,7 +155,10 @@ def of(closed, number, feature):
 def test_both_ends_are_counted_in_a_table_of_two():
     table = extractor(2)
     for number in range(50):
-        ends = {"src_lo": V4_MAPPED | 0x0B00_0001 + 2 * number, "dst_lo": V4_MAPPED | 0x0B00_0002 + 2 * number}
+        ends = {
+            "src_lo": V4_MAPPED | 0x0B00_0001 + 2 * number,
+            "dst_lo": V4_MAPPED | 0x0B00_0002 + 2 * number,
+        }
         feed(table, packet(**ends, tcp_flags=SYN))
     closed = table.close()
     assert closed.rows["lo"].tolist() == [V4_MAPPED | 0x0B00_0063, V4_MAPPED | 0x0B00_0064]

@@ -114,7 +114,9 @@ def test_counters_add_up():
 
 def test_schema_has_each_column_in_one_group_and_words_for_it():
     found = groups(HOST_FEATURES)
-    assert sorted(column for columns in found.values() for column in columns) == list(range(len(HOST_FEATURES)))
+    assert sorted(column for columns in found.values() for column in columns) == list(
+        range(len(HOST_FEATURES))
+    )
     assert len(set(names(HOST_FEATURES))) == len(HOST_FEATURES)
     for feature in HOST_FEATURES:
         assert feature.floor > 0

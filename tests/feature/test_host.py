@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
+from host_audit import audit
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from naive.host import NaiveHosts, audit
+from naive.host import NaiveHosts
 
 from sensor.feature import host
 from sensor.packet.columns import V4_MAPPED

@@ -73,7 +73,8 @@ def test_full_generations_err_within_the_documented_bound():
     rng = np.random.default_rng(7)
     for hashed in rng.integers(0, 2**64, 2 * LIMIT - 1, np.uint64, endpoint=False):
         novelty.first_seen(bits, state, hashed)
-    assert state[0] == 1 and state[1] > 0.99 * LIMIT  # values that seemed known were not taken in
+    assert state[0] == 1
+    assert state[1] > 0.99 * LIMIT  # values that seemed known were not taken in
     near_rotation(state, LIMIT)  # both are full; probe without a rotation
     probes = rng.integers(0, 2**64, 4000, np.uint64, endpoint=False)
     wrong = sum(not first_seen(bits, state, hashed) for hashed in probes)

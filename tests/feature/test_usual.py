@@ -29,7 +29,9 @@ def direct(values, weight):
 
 
 @given(
-    st.lists(st.tuples(st.lists(st.floats(0, 40), min_size=COLUMNS, max_size=COLUMNS), st.booleans()), min_size=1),
+    st.lists(
+        st.tuples(st.lists(st.floats(0, 40), min_size=COLUMNS, max_size=COLUMNS), st.booleans()), min_size=1
+    ),
     st.floats(0.001, 1),
 )
 @settings(max_examples=80, deadline=None)

@@ -117,13 +117,16 @@ def syn_flood(
 
 
 def ssh_brute_force(
-    attacker: Host, victim: str, folder: Path, tries: int = 100, user: str = "admin", seed: int = 7
+    attacker: Host, victim: str, folder: Path, tries: int = 100, *, wait_secs: int = 32, seed: int = 7
 ) -> Attack:
-    """Password guesses against SSH by hydra, four at a time; none is right (T1110.001)."""
+    """Password guesses against SSH by hydra, four at a time; none is right (T1110.001).
+
+    `wait_secs` is hydra's pause when the server hangs up, 32 by default: a slow attack, unless lowered.
+    """
     rng = random.Random(seed)
     words = folder / "words.txt"
     words.write_text("".join(f"{rng.choice(_WORDS)}{number}\n" for number in range(tries)))
-    argv = ("hydra", "-I", "-l", user, "-P", str(words), "-t", "4", f"ssh://{victim}")
+    argv = ("hydra", "-I", "-l", "admin", "-P", str(words), "-t", "4", "-w", str(wait_secs), f"ssh://{victim}")
 
     def guess() -> None:
         # hydra writes hydra.restore where it stands, and its status says nothing about the tries.

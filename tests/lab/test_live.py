@@ -86,7 +86,7 @@ def test_live_and_replay_find_the_same_and_receivers_hold_every_alert(office, tm
         with Recording(sensor, capture) as recording:
             attacks.syn_scan(attacker, SERVER, ports=1000, rate=150)
             attacks.syn_flood(attacker, SERVER, packets=20_000, rate=2000)
-            attacks.ssh_brute_force(attacker, SERVER, folder, tries=60)
+            attacks.ssh_brute_force(attacker, SERVER, folder, tries=100, wait_secs=3)
             time.sleep(SETTLE_SECS)
         assert recording.dropped == 0
         running.send_signal(signal.SIGTERM)

@@ -1,0 +1,217 @@
+"""Measure the sensor beside other programs, on one capture, in one run: `python tests/bench/bench.py`.
+
+A capture is generated into a temporary folder. Each program then runs as a
+whole process on one and the same core, start-up included, with the capture in
+the page cache. Packets a second are the capture's packets by elapsed time; on a
+busy machine the column by processor time says more.
+"""
+
+# ruff: noqa: T201  (a command line prints)
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import generate
+import stages
+from programs import Program, install_nfstream, programs
+
+_WARM_UP_PACKETS = 20_000
+_LONGER = 10  # how much longer the long capture of the memory test is
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one program took."""
+
+    name: str
+    packets: int
+    wall: float  # seconds
+    cpu: float  # seconds, user and system, child processes included
+    peak_bytes: int  # of its largest process
+
+    @property
+    def rate(self) -> float:
+        return self.packets / self.wall
+
+    @property
+    def cpu_rate(self) -> float:
+        return self.packets / self.cpu
+
+
+def run(program: Program, capture: Path, packets: int, core: int) -> Run:
+    """Run `program` once on `capture`, on one core.
+
+    Raises
+    ------
+    RuntimeError
+        It ended with an error.
+    """
+    with tempfile.TemporaryDirectory(dir=capture.parent) as folder:
+        command = program.command(capture, Path(folder))
+        _read_into_page_cache(capture)
+        log = Path(folder) / "log"
+        with log.open("wb") as output:
+            started = time.monotonic()
+            child = subprocess.Popen(  # noqa: S603, RUF100  (our own command lines)
+                command,
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509  (no threads here)
+            )
+            _, status, used = os.wait4(child.pid, 0)
+            wall = time.monotonic() - started
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"{program.name} ended with {child.returncode}: {log.read_text()[-400:]}")
+    return Run(program.name, packets, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+
+
+def _read_into_page_cache(path: Path) -> None:
+    with path.open("rb", buffering=0) as file:
+        while file.read(16 * _MIB):
+            pass
+
+
+def compare(wanted: list[Program], capture: Path, packets: int, options: argparse.Namespace) -> list[Run]:
+    """Run all programs; of several runs the one with the median time counts."""
+    found = []
+    for program in wanted:
+        if program.absent:
+            print(f"{program.name}: skipped, {program.absent}")
+            continue
+        part, count = capture, packets
+        if 0 < program.most_packets < packets:
+            part, count = capture.with_name("part.pcap"), program.most_packets
+            generate.head_of(capture, count, part)
+        try:
+            tries = [run(program, part, count, options.core) for _ in range(options.runs)]
+        except RuntimeError as error:
+            print(f"{program.name}: left out, {error}")
+            continue
+        found.append(statistics.median_low([(one.wall, i) for i, one in enumerate(tries)])[1])
+        found[-1] = tries[found[-1]]
+        print_run(found[-1], found[0])
+    return found
+
+
+def print_head(packets: int) -> None:
+    print(f"\n{packets:,} packets; every program on one core, whole process, capture in the page cache")
+    columns = f"{'packets':>12}{'seconds':>9}{'packets/s':>13}{'sensor is':>11}{'by CPU':>13}{'peak MB':>9}"
+    print(f"{'program':<34}{columns}")
+
+
+def print_run(one: Run, sensor: Run) -> None:
+    ratio = f"{sensor.rate / one.rate:.2f} x"
+    print(
+        f"{one.name:<34}{one.packets:>12,}{one.wall:>9.2f}{one.rate:>13,.0f}{ratio:>11}"
+        f"{one.cpu_rate:>13,.0f}{one.peak_bytes / 1e6:>9.0f}",
+        flush=True,
+    )
+
+
+def memory(sensor: Program, long: Run, capture: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Run the sensor on the first tenth of the same time line; say how much more the whole needed."""
+    packets = long.packets // _LONGER
+    short_capture = capture.with_name("short.pcap")
+    generate.head_of(capture, packets, short_capture)
+    short = run(sensor, short_capture, packets, options.core)
+    growth = 100.0 * (long.peak_bytes / short.peak_bytes - 1.0)
+    print(
+        f"\nmemory: {short.peak_bytes / 1e6:.0f} MB at the peak for {short.packets:,} packets, "
+        f"{long.peak_bytes / 1e6:.0f} MB for {long.packets:,} of the same hosts: {growth:+.1f} %"
+    )
+    return {"short_bytes": short.peak_bytes, "long_bytes": long.peak_bytes, "growth_percent": growth}
+
+
+def warm_up(sensor: Program, capture: Path, options: argparse.Namespace) -> None:
+    """Let the sensor compile its kernels, once for this machine and these sources."""
+    head = capture.with_name("head.pcap")
+    generate.head_of(capture, _WARM_UP_PACKETS, head)
+    first = run(sensor, head, _WARM_UP_PACKETS, options.core)
+    again = run(sensor, head, _WARM_UP_PACKETS, options.core)
+    print(
+        f"sensor, {_WARM_UP_PACKETS:,} packets: {first.wall:.1f} s the first time, {again.wall:.1f} s after that"
+    )
+
+
+def bench(folder: Path, options: argparse.Namespace) -> None:
+    capture = folder / "traffic.pcap"
+    started = time.monotonic()
+    generate.write_capture(
+        capture, options.packets, seed=options.seed, hosts=options.hosts, whole=options.full
+    )
+    size = capture.stat().st_size
+    print(
+        f"{capture}: {options.packets:,} packets, {size:,} bytes, {time.monotonic() - started:.0f} s to generate"
+    )
+    python = options.nfstream_python
+    if not python and options.install_nfstream:
+        python = install_nfstream(folder / "nfstream")
+    wanted = programs(python, options.slow_packets)
+    warm_up(wanted[0], capture, options)
+    print_head(options.packets)
+    found = compare(wanted, capture, options.packets, options)
+    report = {"runs": [asdict(one) | {"packets_per_second": one.rate} for one in found]}
+    if found and found[0].name == wanted[0].name:
+        report["memory"] = memory(wanted[0], found[0], capture, options)
+    if not options.no_stages:
+        print()
+        report["stages"] = stages.table(str(capture), options.runs)
+        stages.print_stages(report["stages"])
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--packets", type=int, default=5_000_000, help="in the capture (default %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="500,000 packets, the median of 3 runs")
+    parser.add_argument("--runs", type=int, default=1, help="of each program; the median counts")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--hosts", type=int, default=2_000)
+    parser.add_argument("--full", action="store_true", help="whole frames instead of their first 96 bytes")
+    parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
+    parser.add_argument("--slow-packets", type=int, default=20_000, help="what scapy is given of the capture")
+    parser.add_argument(
+        "--nfstream-python",
+        default=os.environ.get("NFSTREAM_PYTHON", ""),
+        help="a Python that has nfstream (or NFSTREAM_PYTHON in the environment)",
+    )
+    parser.add_argument(
+        "--install-nfstream", action="store_true", help="install it for this run (200 MB) if there is none"
+    )
+    parser.add_argument("--no-stages", action="store_true", help="leave the sensor's stages out")
+    parser.add_argument("--keep", type=Path, help="keep the captures in this folder")
+    parser.add_argument("--json", type=Path, help="write the figures there too")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.packets, options.runs = 500_000, max(options.runs, 3)
+    return options
+
+
+def main() -> None:
+    options = parse(sys.argv[1:])
+    folder = options.keep or Path(tempfile.mkdtemp(prefix="sensor-bench-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        bench(folder, options)
+    finally:
+        if not options.keep:
+            shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()
