@@ -38,8 +38,8 @@ lint: dev ## ruff and mypy, as strict as pyproject.toml says
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: dev ## measure the stages and the whole on this machine
-	@if [ -d tests/bench ]; then $(BIN)/python -m pytest tests/bench -q -s; else echo "no benchmarks here"; fi
+bench: dev tools ## measure stages, memory and other programs on one capture, on this machine
+	$(BIN)/python tests/bench/bench.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis alerts.jsonl stats.json

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 import struct
+from pathlib import Path
 
 import numpy as np
 
@@ -21,8 +24,13 @@ _ETHERNET = 1  # LINKTYPE_ETHERNET
 
 
 def kernels_are_kept() -> bool:
-    """Return whether compiled kernels of these sources are in the cache."""
-    return any((cache_root() / source_hash()).glob("**/*.nbi"))
+    """Return whether a warm-up of these sources has filled the cache before."""
+    return _mark().exists()
+
+
+def _mark() -> Path:
+    """Return the file that says: this folder of the cache is complete."""
+    return cache_root() / source_hash() / "complete"
 
 
 def warm_up(settings: EngineSettings) -> None:
@@ -40,6 +48,9 @@ def warm_up(settings: EngineSettings) -> None:
     engine = Engine(small, _KEY)
     engine.process(_batch(settings.feature.window_secs))
     engine.flush()
+    if _mark().parent.is_dir():
+        with contextlib.suppress(OSError):  # a cache that cannot be written to is done without
+            os.close(os.open(_mark(), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def _batch(window_secs: float) -> PacketBatch:

@@ -26,7 +26,7 @@ import numpy.typing as npt
 
 from sensor.kernel import kernel
 from sensor.model.detector import Floats, Judgement, State, array_of, rows_of
-from sensor.model.fusion import P_MIN, bonferroni
+from sensor.model.fusion import P_MIN
 
 #: 1/16 in log1p is 6 % of the value; 640 bins reach e^40, beyond any 64-bit counter.
 BINS = 640
@@ -121,6 +121,9 @@ class Deviation:
         hundred times 1e-9 while nothing is learned.
     half_life_rows
         A row's weight halves every so many learned rows.
+    tests
+        How many independent looks the features amount to: related features
+        rise together, so that each should not be paid for. None: one each.
     """
 
     name = "deviation"
@@ -132,14 +135,18 @@ class Deviation:
         prior_rows: float = 100.0,
         prior_scale: float = 0.25,
         half_life_rows: float = 200_000.0,
+        tests: int | None = None,
     ) -> None:
         floor = np.array(floors, np.float64)
         if floor.ndim != 1 or len(floor) == 0 or np.isnan(floor).any() or (floor < 0).any():
             raise ValueError("floors is one number a feature, not negative")
         if prior_rows <= 0 or prior_scale <= 0 or half_life_rows <= 0:
             raise ValueError("prior_rows, prior_scale and half_life_rows are positive")
+        if tests is not None and tests < 1:
+            raise ValueError("tests is at least 1")
         d = len(floor)
         self.n_features = d
+        self.tests = max(int(np.isfinite(floor).sum()), 1) if tests is None else tests
         self.prior_rows = prior_rows
         self.growth = 2.0 ** (1.0 / half_life_rows)
         self._counts = np.zeros((d, BINS))
@@ -168,9 +175,8 @@ class Deviation:
         return p
 
     def row_p_many(self, p: Floats) -> Floats:
-        """Return (n,): Bonferroni over the features that have a floor, from `p_many`'s (n, d)."""
-        active = np.isfinite(self._tails.floor)
-        return bonferroni(p[:, active]) if active.any() else np.ones(len(p))
+        """Return (n,): the smallest of `p_many`'s (n, d), by Bonferroni for `tests` looks."""
+        return np.clip(p.min(axis=1) * self.tests, P_MIN, 1.0)
 
     def score_many(self, X: Floats) -> Floats:
         """Return (n,) -log10 of each row's p-value."""

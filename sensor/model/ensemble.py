@@ -66,7 +66,7 @@ class Ensemble:
         self.features = tuple(features)
         d = len(self.features)
         self.scaler = Scaler(d, rows=self.settings.scaler_rows)
-        self.deviation = None if floors is None else make_deviation(self.settings, d, floors)
+        self.deviation = None if floors is None else make_deviation(self.settings, d, floors, groups)
         self.forests = make_forests(self.settings, d, groups)
         seed = self.settings.seed
         self.extras = [RiverDetector(path, kw, n_features=d, seed=seed) for path, kw in detectors]

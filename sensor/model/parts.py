@@ -12,13 +12,16 @@ from sensor.model.settings import Settings
 from sensor.model.threshold import Threshold
 
 
-def make_deviation(settings: Settings, n_features: int, floors: npt.ArrayLike) -> Deviation:
-    """Return the univariate detector; ValueError unless there is one floor a feature."""
+def make_deviation(
+    settings: Settings, n_features: int, floors: npt.ArrayLike, groups: Mapping[str, Sequence[int]]
+) -> Deviation:
+    """Return the univariate detector, one look a group; ValueError unless there is one floor a feature."""
     deviation = Deviation(
         floors,
         prior_rows=settings.prior_rows,
         prior_scale=settings.prior_scale,
         half_life_rows=settings.half_life_rows,
+        tests=max(len(groups), 1),
     )
     if deviation.n_features != n_features:
         raise ValueError(f"{deviation.n_features} floors for {n_features} features")

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +27,7 @@ from programs import Program, install_nfstream, programs
 
 _WARM_UP_PACKETS = 20_000
 _LONGER = 10  # how much longer the long capture of the memory test is
-_MIB = 1 << 20
+_LAUNCH = str(Path(__file__).with_name("launch.py"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +49,8 @@ class Run:
         return self.packets / self.cpu
 
 
-def run(program: Program, capture: Path, packets: int, core: int) -> Run:
-    """Run `program` once on `capture`, on one core.
+def run(program: Program, capture: Path, packets: int) -> Run:
+    """Run `program` once on `capture`.
 
     Raises
     ------
@@ -62,26 +61,16 @@ def run(program: Program, capture: Path, packets: int, core: int) -> Run:
         command = program.command(capture, Path(folder))
         _read_into_page_cache(capture)
         log = Path(folder) / "log"
-        with log.open("wb") as output:
-            started = time.monotonic()
-            child = subprocess.Popen(  # noqa: S603, RUF100  (our own command lines)
-                command,
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-                preexec_fn=lambda: os.sched_setaffinity(0, {core}),  # noqa: PLW1509  (no threads here)
-            )
-            _, status, used = os.wait4(child.pid, 0)
-            wall = time.monotonic() - started
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise RuntimeError(f"{program.name} ended with {child.returncode}: {log.read_text()[-400:]}")
-    return Run(program.name, packets, wall, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024)
+        launch = [sys.executable, "-S", _LAUNCH, str(log), *command]
+        used = json.loads(subprocess.run(launch, check=True, stdout=subprocess.PIPE).stdout)
+        if used.pop("exit"):
+            raise RuntimeError(f"it failed: {log.read_text(errors='replace')[-400:]}")
+    return Run(program.name, packets, **used)
 
 
 def _read_into_page_cache(path: Path) -> None:
     with path.open("rb", buffering=0) as file:
-        while file.read(16 * _MIB):
+        while file.read(1 << 24):
             pass
 
 
@@ -97,24 +86,25 @@ def compare(wanted: list[Program], capture: Path, packets: int, options: argpars
             part, count = capture.with_name("part.pcap"), program.most_packets
             generate.head_of(capture, count, part)
         try:
-            tries = [run(program, part, count, options.core) for _ in range(options.runs)]
+            tries = [run(program, part, count) for _ in range(options.runs)]
         except RuntimeError as error:
             print(f"{program.name}: left out, {error}")
             continue
-        found.append(statistics.median_low([(one.wall, i) for i, one in enumerate(tries)])[1])
-        found[-1] = tries[found[-1]]
+        found.append(sorted(tries, key=lambda one: one.wall)[(len(tries) - 1) // 2])
         print_run(found[-1], found[0])
     return found
 
 
 def print_head(packets: int) -> None:
     print(f"\n{packets:,} packets; every program on one core, whole process, capture in the page cache")
-    columns = f"{'packets':>12}{'seconds':>9}{'packets/s':>13}{'sensor is':>11}{'by CPU':>13}{'peak MB':>9}"
+    columns = (
+        f"{'packets':>12}{'seconds':>9}{'packets/s':>13}{'sensor/it':>11}{'per CPU s':>13}{'peak MB':>9}"
+    )
     print(f"{'program':<34}{columns}")
 
 
 def print_run(one: Run, sensor: Run) -> None:
-    ratio = f"{sensor.rate / one.rate:.2f} x"
+    ratio = f"{sensor.rate / one.rate:.2f}"
     print(
         f"{one.name:<34}{one.packets:>12,}{one.wall:>9.2f}{one.rate:>13,.0f}{ratio:>11}"
         f"{one.cpu_rate:>13,.0f}{one.peak_bytes / 1e6:>9.0f}",
@@ -122,12 +112,12 @@ def print_run(one: Run, sensor: Run) -> None:
     )
 
 
-def memory(sensor: Program, long: Run, capture: Path, options: argparse.Namespace) -> dict[str, float]:
+def memory(sensor: Program, long: Run, capture: Path) -> dict[str, float]:
     """Run the sensor on the first tenth of the same time line; say how much more the whole needed."""
     packets = long.packets // _LONGER
     short_capture = capture.with_name("short.pcap")
     generate.head_of(capture, packets, short_capture)
-    short = run(sensor, short_capture, packets, options.core)
+    short = run(sensor, short_capture, packets)
     growth = 100.0 * (long.peak_bytes / short.peak_bytes - 1.0)
     print(
         f"\nmemory: {short.peak_bytes / 1e6:.0f} MB at the peak for {short.packets:,} packets, "
@@ -136,15 +126,14 @@ def memory(sensor: Program, long: Run, capture: Path, options: argparse.Namespac
     return {"short_bytes": short.peak_bytes, "long_bytes": long.peak_bytes, "growth_percent": growth}
 
 
-def warm_up(sensor: Program, capture: Path, options: argparse.Namespace) -> None:
+def warm_up(sensor: Program, capture: Path) -> None:
     """Let the sensor compile its kernels, once for this machine and these sources."""
     head = capture.with_name("head.pcap")
     generate.head_of(capture, _WARM_UP_PACKETS, head)
-    first = run(sensor, head, _WARM_UP_PACKETS, options.core)
-    again = run(sensor, head, _WARM_UP_PACKETS, options.core)
-    print(
-        f"sensor, {_WARM_UP_PACKETS:,} packets: {first.wall:.1f} s the first time, {again.wall:.1f} s after that"
-    )
+    first = run(sensor, head, _WARM_UP_PACKETS)
+    again = run(sensor, head, _WARM_UP_PACKETS)
+    times = f"{first.wall:.1f} s at first, {again.wall:.1f} s from then on"
+    print(f"sensor replay of {_WARM_UP_PACKETS:,} packets, mostly start-up: {times}")
 
 
 def bench(folder: Path, options: argparse.Namespace) -> None:
@@ -153,20 +142,19 @@ def bench(folder: Path, options: argparse.Namespace) -> None:
     generate.write_capture(
         capture, options.packets, seed=options.seed, hosts=options.hosts, whole=options.full
     )
-    size = capture.stat().st_size
-    print(
-        f"{capture}: {options.packets:,} packets, {size:,} bytes, {time.monotonic() - started:.0f} s to generate"
-    )
+    seconds = time.monotonic() - started
+    size = f"{options.packets:,} packets, {capture.stat().st_size:,} bytes"
+    print(f"{capture}: {size}, generated in {seconds:.0f} s")
     python = options.nfstream_python
     if not python and options.install_nfstream:
         python = install_nfstream(folder / "nfstream")
     wanted = programs(python, options.slow_packets)
-    warm_up(wanted[0], capture, options)
+    warm_up(wanted[0], capture)
     print_head(options.packets)
     found = compare(wanted, capture, options.packets, options)
     report = {"runs": [asdict(one) | {"packets_per_second": one.rate} for one in found]}
     if found and found[0].name == wanted[0].name:
-        report["memory"] = memory(wanted[0], found[0], capture, options)
+        report["memory"] = memory(wanted[0], found[0], capture)
     if not options.no_stages:
         print()
         report["stages"] = stages.table(str(capture), options.runs)
@@ -204,6 +192,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 def main() -> None:
     options = parse(sys.argv[1:])
+    os.sched_setaffinity(0, {options.core})  # inherited by all that is started from here
     folder = options.keep or Path(tempfile.mkdtemp(prefix="sensor-bench-"))
     folder.mkdir(parents=True, exist_ok=True)
     try:

@@ -148,7 +148,7 @@ def _scapy(capture: Path, scratch: Path) -> list[str]:
 
 
 def install_nfstream(folder: Path) -> str:
-    """Install nfstream from the package index into a new environment; return its Python, or "" if it fails."""
+    """Install nfstream from the package index into a new environment; return its Python, or ""."""
     python = folder / "bin" / "python"
     try:
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True, capture_output=True)

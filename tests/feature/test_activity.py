@@ -269,17 +269,14 @@ def test_invented_hosts_do_not_wear_out_the_memory_of_known_ones():
     assert provisional[1] >= 40
 
 
-def test_failures_and_logins_fade():
+def test_failures_fade_and_are_told_while_new_ones_come():
     table = extractor(8)
-    table.start(100)
-    feed(table, packet(tcp_flags=SYN))
-    assert of(table.close(), 0, "failed_damped") == 1
-    table.start(160)  # 600 s later
-    feed(table, packet(tcp_flags=SYN), 0)
-    assert of(table.close(), 0, "failed_damped") == 0.5
-    table.start(10**9)
-    feed(table, packet(tcp_flags=SYN), 0)
-    assert of(table.close(), 0, "failed_damped") == 0
+    told = []
+    for window, opens in ((100, True), (130, False), (160, True), (10**9, True)):
+        table.start(window)
+        feed(table, packet(tcp_flags=SYN), NEW_FLOW if opens else 0)
+        told.append(of(table.close(), 0, "failed_damped"))
+    assert told == [1, 0, 1.5, 1]  # half is left after 600 s, that is 60 windows
 
 
 def test_counters_of_a_long_flood_do_not_wrap():

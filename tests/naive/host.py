@@ -226,10 +226,11 @@ class NaiveHosts:
             host = self.slots[slot]
             passed = self.window - host.failed_window if host.failed_window >= 0 else 0
             unanswered = max(host.count["flows_out"] - host.count["answered_out"], 0)
-            host.failed = host.failed * failed_kept**passed + unanswered + host.count["refused_out"]
+            failures = unanswered + host.count["refused_out"]
+            host.failed = host.failed * failed_kept**passed + failures
             host.logins = host.logins * logins_kept**passed + host.count["logins_out"]
             host.failed_window = self.window
-            result.append((describe(host), features(host, unanswered)))
+            result.append((describe(host), features(host, unanswered, failures)))
         self.active.clear()
         return result
 
@@ -257,16 +258,16 @@ def describe(host):
     return row
 
 
-def features(host, unanswered):
+def features(host, unanswered, failures):
     count = host.count
     values = {
         "peers_out": host.distinct["peers"].estimate(),
         "services_out": host.distinct["services"].estimate(),
         "unanswered_out": unanswered,
-        "failed_damped": host.failed,
+        "failed_damped": host.failed if failures else 0,
         "sources_in": host.distinct["sources"].estimate(),
         "unanswered_in": max(count["flows_in"] - count["answered_in"], 0),
-        "logins_damped": host.logins,
+        "logins_damped": host.logins if count["logins_out"] else 0,
         "arp_targets": host.distinct["arp"].estimate(),
     }
     plain = (
