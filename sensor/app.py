@@ -107,7 +107,7 @@ class Live:
         line: Line | None = None
         try:
             settings = self._config.engine_settings()
-            _LOG.info("compiling kernels (seconds at the first start, then from the cache)")
+            _LOG.info("preparing kernels (the first start compiles them, which takes a minute)")
             warm_up(settings)
             options = self._config.capture.model_dump(exclude={"interface"})
             source = AfPacket(self._config.capture.interface, **options)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import expm1, floor, log10
 
 from sensor.alert.alert import Reason
-from sensor.feature.schema import Feature
+from sensor.feature.schema import ESTIMATES, Feature
 
 #: How many reasons an alert carries.
 _MOST_REASONS = 5
@@ -28,6 +28,11 @@ def quantity(value: float, unit: str) -> str:
     if value >= 100 or value == round(value):
         return f"{value:,.0f}"
     return f"{value:.1f}"
+
+
+def _about(value: float) -> str:
+    """Return an estimated count with the two digits that it is good for."""
+    return f"about {float(f'{value:.2g}'):,.0f}" if value >= 100 else f"about {value:,.0f}"
 
 
 def reasons(
@@ -59,10 +64,8 @@ def reasons(
         # Three decimals: what log(1 + x) and back leave of a count is the count again.
         value, high = round(expm1(x[column]), 3), round(expm1(limits[column]), 3)
         most = floor(high) if value == round(value) else high
-        sentence = (
-            f"{quantity(value, feature.unit)} {feature.noun} "
-            f"(expected at most {quantity(most, feature.unit)})"
-        )
+        told = _about(value) if feature.name in ESTIMATES else quantity(value, feature.unit)
+        sentence = f"{told} {feature.noun} (expected at most {quantity(most, feature.unit)})"
         share = weights[column] / total
         found.append(Reason(feature.name, value, 0.0, high, feature.unit, share, sentence))
     return tuple(found)

@@ -53,6 +53,12 @@ class Playback:
     as_json: bool = field(kw_only=True)
     quiet: bool = field(kw_only=True)
 
+    def prepare(self) -> None:
+        """Load the kernels, or compile them, and then say why nothing is to be seen yet."""
+        if not self.quiet and not kernels_are_kept():
+            _say("compiling kernels for this machine: this takes a minute, once")
+        warm_up(self.config.engine_settings())
+
     def run(self, signals: Signals) -> Snapshot:
         """Play everything and return the last counters.
 
@@ -61,10 +67,6 @@ class Playback:
         SensorError
             No file could be read, or an output cannot be opened.
         """
-        if not kernels_are_kept():
-            if not self.quiet:
-                _say("compiling kernels for this machine: this takes a minute, once")
-            warm_up(self.config.engine_settings())
         files = CaptureFiles(self.captures)
         source: Source = files if self.factor is None else Paced(files, self.factor)
         progress = Progress(files.progress, shown=not self.quiet)

@@ -62,7 +62,7 @@ def replay(
     """
     from sensor.cli.playback import Playback
     from sensor.cli.settings import read_config
-    from sensor.cli.summary import print_summary, write_stats
+    from sensor.cli.summary import Durations, print_summary, write_stats
     from sensor.log import configure_log
     from sensor.signals import Signals
 
@@ -70,14 +70,16 @@ def replay(
     settings = read_config(config, sets, seed=seed)
     configure_log(log_level("warning", quiet=quiet, verbose=verbose), settings.logging.format)
     playback = Playback(settings, captures, factor, output, send=send, as_json=as_json, quiet=quiet)
+    begun = time.monotonic()
+    playback.prepare()
     started = time.monotonic()
     with Signals(service=False) as signals:
         snapshot = playback.run(signals)
-    seconds = time.monotonic() - started
+    durations = Durations(started - begun, time.monotonic() - started)
     if stats:
-        write_stats(Path(stats), snapshot, seconds, settings.sensor.seed, captures)
+        write_stats(Path(stats), snapshot, durations, settings.sensor.seed, captures)
     if not quiet:
-        print_summary(snapshot, seconds)
+        print_summary(snapshot, durations)
     if signals.stop:
         raise typer.Exit(130 if signals.stop == signal.SIGINT else 0)
     if fail_on is not None and _reached(snapshot, fail_on):

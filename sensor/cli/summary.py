@@ -6,6 +6,7 @@ import json
 import resource
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Table
@@ -18,19 +19,28 @@ from sensor.telemetry import Snapshot, losses, packets_per_second
 _NANOSECONDS = 1_000_000_000
 
 
-def print_summary(snapshot: Snapshot, seconds: float) -> None:
+class Durations(NamedTuple):
+    """How long it took, in seconds: to load or compile the kernels, and then to run."""
+
+    start_up: float
+    run: float
+
+
+def print_summary(snapshot: Snapshot, durations: Durations) -> None:
     """Write the summary to standard error."""
     console = Console(stderr=True, highlight=False)
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column()
-    for name, text in _rows(snapshot, seconds):
+    for name, text in _rows(snapshot, durations):
         grid.add_row(name, text)
     console.print()
     console.print(grid)
 
 
-def write_stats(path: Path, snapshot: Snapshot, seconds: float, seed: int, captures: Sequence[str]) -> None:
+def write_stats(
+    path: Path, snapshot: Snapshot, durations: Durations, seed: int, captures: Sequence[str]
+) -> None:
     """Write all counters to `path` as one JSON object.
 
     Everything outside ``run`` depends on the packets, the configuration and
@@ -47,8 +57,9 @@ def write_stats(path: Path, snapshot: Snapshot, seconds: float, seed: int, captu
         "captures": list(captures),
         **snapshot.as_dict(),
         "run": {
-            "seconds": round(seconds, 3),
-            "packets_per_second": round(packets_per_second(None, snapshot, seconds)),
+            "start_up_seconds": round(durations.start_up, 3),
+            "seconds": round(durations.run, 3),
+            "packets_per_second": round(packets_per_second(None, snapshot, durations.run)),
             "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
         },
     }
@@ -58,13 +69,16 @@ def write_stats(path: Path, snapshot: Snapshot, seconds: float, seed: int, captu
         raise SensorError(f"{path}: {error.strerror}") from error
 
 
-def _rows(snapshot: Snapshot, seconds: float) -> list[tuple[str, str]]:
+def _rows(snapshot: Snapshot, durations: Durations) -> list[tuple[str, str]]:
     status = snapshot.status
     span = max(status.last - status.first, 0) / _NANOSECONDS
-    rate = packets_per_second(None, snapshot, seconds)
+    rate = packets_per_second(None, snapshot, durations.run)
     rows = [
         ("packets", f"{snapshot.packets:,} ({snapshot.bytes:,} bytes) over {span:,.1f} s of capture"),
-        ("speed", f"{rate:,.0f} packets/s, {seconds:.1f} s in all"),
+        (
+            "speed",
+            f"{rate:,.0f} packets/s in {durations.run:.1f} s, after {durations.start_up:.1f} s of start-up",
+        ),
         ("flows", f"{snapshot.stages.get('flow', {}).get('flows_started', 0):,}"),
         ("hosts", f"{status.hosts:,}"),
     ]

@@ -30,6 +30,9 @@ class Feature:
     floor: float = 0.0
 
 
+#: Features that are estimates, a few percent wrong (`feature.cardinality`).
+ESTIMATES = frozenset({"peers_out", "services_out", "sources_in", "arp_targets"})
+
 HOST_FEATURES: tuple[Feature, ...] = (
     Feature("peers_out", "hosts", "fan_out", "distinct hosts contacted", "sweeps, worms", 30),
     Feature("services_out", "services", "fan_out", "distinct host:port pairs contacted", "port scans", 40),

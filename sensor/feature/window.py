@@ -62,8 +62,9 @@ def _measure(
     row.failed = row.failed * damping[0] ** passed + failures
     row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
     row.failed_window = window
-    x[0] = cardinality.estimate(registers[PEERS_OUT])
-    x[1] = cardinality.estimate(registers[SERVICES_OUT])
+    # An estimate may exceed what was counted; the analyst reads both.
+    x[0] = min(cardinality.estimate(registers[PEERS_OUT]), float(row.flows_out))
+    x[1] = min(cardinality.estimate(registers[SERVICES_OUT]), float(row.flows_out))
     x[2] = row.new_peers
     x[3] = row.new_services
     x[4] = unanswered
@@ -71,7 +72,7 @@ def _measure(
     # A fading count speaks only while it is fed: what is over must not colour what comes next.
     x[6] = row.failed if failures > 0.0 else 0.0
     x[7] = row.flows_in
-    x[8] = cardinality.estimate(registers[SOURCES_IN])
+    x[8] = min(cardinality.estimate(registers[SOURCES_IN]), float(row.flows_in))
     x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
     x[10] = row.syn_in
     x[11] = row.packets_out

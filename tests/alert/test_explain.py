@@ -70,6 +70,15 @@ def test_reasons_come_most_unusual_first_and_share_the_score():
     assert told[1].unit == "hosts"
 
 
+@pytest.mark.parametrize(
+    ("value", "said"), [(7, "about 7"), (99, "about 99"), (412, "about 410"), (40_812, "about 41,000")]
+)
+def test_an_estimate_is_told_as_one(value, said):
+    (told,) = reasons([value], [1], [1e-6], HOST_FEATURES[:1])
+    assert told.value == value
+    assert told.sentence == f"{said} distinct hosts contacted (expected at most 1)"
+
+
 def test_what_is_within_its_limit_is_no_reason():
     assert reasons([40, 8, 2], [40, 9, 3], [1e-300, 1e-9, 1e-9]) == ()
     assert [reason.feature for reason in reasons([41, 8, 2], [40, 9, 3], [0.5, 1e-9, 1e-9])] == ["peers"]

@@ -18,7 +18,7 @@ def test_a_rare_and_material_row_opens_an_incident():
     assert alert.related_ips == ("10.0.0.5", "10.0.0.9")
     assert alert.message == (
         "Port scan: 10.0.0.5 to 10.0.0.9 in 10 s: "
-        "1,000 distinct host:port pairs contacted (expected at most 40); "
+        "about 1,000 distinct host:port pairs contacted (expected at most 40); "
         "900 connections opened without an answer (expected at most 25)"
     )
     assert alert.severity == Severity.MEDIUM

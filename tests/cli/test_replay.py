@@ -53,7 +53,7 @@ def test_the_statistics_are_whole(played):
     assert stats["packets"] == stats["source"]["packets"] == stats["stages"]["packet"]["frames"] == 6120
     assert stats["alerts"]["kinds"]["port_scan"]["incidents"] >= 1
     assert stats["sinks"]["output"]["sent"] == stats["alerts"]["messages"]
-    assert set(stats["run"]) == {"seconds", "packets_per_second", "peak_memory_bytes"}
+    assert set(stats["run"]) == {"start_up_seconds", "seconds", "packets_per_second", "peak_memory_bytes"}
     assert stats["status"]["last"] - stats["status"]["first"] == pytest.approx(59e9, rel=0.01)
 
 
@@ -193,3 +193,17 @@ def test_a_terminal_gets_a_table_and_no_colour_when_asked(scan: Path, tmp_path: 
     assert "severity" in shown["NO_COLOR"]
     assert "\x1b[3" not in shown["NO_COLOR"]
     assert "\x1b[" in shown["COLORTERM"]
+
+
+@pytest.mark.usefixtures("played")
+def test_a_replay_never_loads_scapy(scan: Path):
+    """Its licence is another one, and it takes a second to load."""
+    code = (
+        "import sys, sensor.__main__ as m\n"
+        f"sys.argv = ['sensor', 'replay', {str(scan)!r}, '-q']\n"
+        "try:\n    m.main()\nfinally:\n    print('scapy' in sys.modules)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert answer.stdout.splitlines()[-1] == "False"

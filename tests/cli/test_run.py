@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -160,7 +161,8 @@ def test_a_service_detects_reloads_reports_and_ends(namespace: str, service: Ser
     service.process.send_signal(signal.SIGTERM)
     assert service.process.wait(30) == 0
     assert "STOPPING=1" in service.told()
-    assert service.logged("8,000 packets"), service.log.read_text()
+    counted = re.findall(r" ([0-9,]+) packets,", service.log.read_text())[-1]
+    assert int(counted.replace(",", "")) >= 8000, "both scans; IPv6 adds a few of its own"
 
 
 def test_an_interface_that_is_deleted_ends_the_service(namespace: str, service: Service):

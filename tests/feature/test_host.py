@@ -123,22 +123,33 @@ def test_the_other_end_of_a_packet_keeps_its_place():
     audit(table)
 
 
+def test_the_other_end_keeps_its_place_among_known_hosts_too():
+    table = host.host_table(2, 4, KEY)
+    oldest = enter(table, 1)
+    host.promote(table, oldest)
+    host.promote(table, enter(table, 2))
+    assert enter(table, 3, oldest) != oldest
+    assert host.find(table, *words(1)) == oldest
+    assert host.find(table, *words(2)) == -1
+
+
 def test_a_host_that_returns_starts_afresh():
     table = host.host_table(2, 4, KEY)
-    slot = enter(table, 1)
-    row = table.rows[slot]
-    for name in ("mac", "arp_mac", "vlan", "ip_version", "windows", "packets_out", "peer_out_lo", "out_lo"):
-        row[name] = 7
-    row["failed"] = row["logins"] = 5.0
-    table.registers[slot] = 9
-    for number in (2, 3, 1):
+    fields = ("mac", "arp_mac", "vlan", "ip_version", "windows", "packets_out", "peer_out_lo", "out_lo")
+    slots = []
+    for number in (1, 2, 3, 2, 1):  # 3 takes the slot of 1, and 1 takes it back
         slot = enter(table, number)
-    row = table.rows[slot]
-    for name in ("mac", "arp_mac", "vlan", "ip_version", "windows", "packets_out", "peer_out_lo", "out_lo"):
-        assert row[name] == 0
-    assert row["failed"] == row["logins"] == 0
-    assert row["standing"] == host.PROVISIONAL
-    assert not table.registers[slot].any()
+        row = table.rows[slot]
+        if number != 2:
+            slots.append(slot)
+            assert [int(row[name]) for name in fields] == [0] * len(fields)
+            assert row["failed"] == row["logins"] == 0
+            assert row["standing"] == host.PROVISIONAL
+            assert not table.registers[slot].any()
+            for name in (*fields, "failed", "logins"):
+                row[name] = 7
+            table.registers[slot] = 9
+    assert len(set(slots)) == 1
 
 
 def test_a_flood_of_new_hosts_leaves_everyone_after_it_a_place():

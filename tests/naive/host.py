@@ -261,11 +261,11 @@ def describe(host):
 def features(host, unanswered, failures):
     count = host.count
     values = {
-        "peers_out": host.distinct["peers"].estimate(),
-        "services_out": host.distinct["services"].estimate(),
+        "peers_out": min(host.distinct["peers"].estimate(), count["flows_out"]),
+        "services_out": min(host.distinct["services"].estimate(), count["flows_out"]),
         "unanswered_out": unanswered,
         "failed_damped": host.failed if failures else 0,
-        "sources_in": host.distinct["sources"].estimate(),
+        "sources_in": min(host.distinct["sources"].estimate(), count["flows_in"]),
         "unanswered_in": max(count["flows_in"] - count["answered_in"], 0),
         "logins_damped": host.logins if count["logins_out"] else 0,
         "arp_targets": host.distinct["arp"].estimate(),
