@@ -88,6 +88,7 @@ class Engine:
         self._windows = 0
         self._odd_flows = 0
         self._one_way_flows = 0
+        self._lessons_left_out = 0
 
     def process(self, batch: PacketBatch) -> list[Alert]:
         """Take in a batch and return the alerts of the windows it ended."""
@@ -124,6 +125,7 @@ class Engine:
             "flow": {**self._meter.counters(), "one_way": self._one_way_flows, "odd": self._odd_flows},
             "feature": {**self._extractor.counters(), "windows": self._windows},
             "model": {
+                "lessons_left_out": self._lessons_left_out,
                 **{f"flow_{name}": count for name, count in self._flow_model.counters().items()},
                 **{f"host_{name}": count for name, count in self._host_model.counters().items()},
             },
@@ -194,7 +196,7 @@ class Engine:
         odd = scores.p <= _ODD_P
         involved = self._involved()
         teaches = ~(np.isin(answered["src_lo"], involved) | np.isin(answered["dst_lo"], involved))
-        self._flow_model.learn(x, scores, teaches)
+        self._flow_model.learn(x, scores, self._lessons(teaches))
         if odd.any():
             self._odd.append(answered[odd])
             self._odd_flows += int(odd.sum())
@@ -222,9 +224,24 @@ class Engine:
         alerts, suspicious = self._policy.judge(closed, scored, self._boundary)
         involved = np.isin(closed.rows["lo"], self._involved())
         teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~involved
-        learned = self._host_model.learn(closed.x, scores, teaches)
-        self._extractor.learn(closed, learned)
+        self._host_model.learn(closed.x, scores, self._lessons(teaches))
+        self._extractor.learn(closed, teaches & (scores.p > self._settings.model.gate_p))
         return alerts
+
+    def _lessons(self, teaches: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return at most `lessons_per_window` of the rows that may teach, evenly spread over them.
+
+        What is normal does not need every row of a busy window, and whoever
+        sends the most rows must not be able to turn the models over in seconds.
+        """
+        most = self._settings.model.lessons_per_window
+        rows = np.flatnonzero(teaches)
+        if len(rows) <= most:
+            return teaches
+        self._lessons_left_out += len(rows) - most
+        chosen = np.zeros_like(teaches)
+        chosen[rows[np.arange(most) * len(rows) // most]] = True
+        return chosen
 
     def _involved(self) -> npt.NDArray[np.uint64]:
         """Return the low words of the addresses in open incidents: they teach nothing."""

@@ -50,6 +50,7 @@ class ModelSettings:
     window_rows: int = 500
     scaler_rows: int = 500
     gate_p: float = 1e-3
+    lessons_per_window: int = 100
     #: Further River detectors: (import path, keyword arguments).
     detectors: tuple[tuple[str, dict[str, object]], ...] = ()
 

@@ -187,6 +187,12 @@ class ModelConfig(_Section):
     gate_p: float = Field(
         default=_MODEL.gate_p, ge=1e-9, le=0.5, description="A row less likely than this is not learned."
     )
+    lessons_per_window: int = Field(
+        default=_MODEL.lessons_per_window,
+        ge=10,
+        le=100_000,
+        description="Rows a window that are learned, at most.",
+    )
     detectors: Annotated[tuple[DetectorConfig, ...], Field(strict=False, max_length=16)] = Field(
         default=(), description="Further River detectors that join in."
     )

@@ -33,11 +33,11 @@ PROTOCOL = np.array([kind[1] for kind in KINDS], np.uint8)
 
 FIN, SYN, RST, PSH, ACK = 0x01, 0x02, 0x04, 0x08, 0x10
 
-#: With the sizes below this makes 9,500 packets a second and keeps 50,000 flows in a flow table.
-FLOWS_PER_SECOND = 715
+#: With the sizes below this makes 13,500 packets a second and keeps 50,000 flows in a flow table.
+FLOWS_PER_SECOND = 1_000
 SLICE_SECS = 10.0
 #: Flows that began this long before the capture are still running when it begins.
-LEAD_SECS = 60.0
+LEAD_SECS = 120.0
 #: Longest flow, packets.
 MOST_PACKETS = 20_000
 #: The second after which time is counted: any will do, this one is 2024-01-01T00:00:00Z.
@@ -114,7 +114,7 @@ class _Flows:
         self.closes = TCP[self.kind] & (self.kind < REFUSED) & (rng.random(count) < 0.9)
         self.uploads = rng.random(count) < 0.2
         self.rtt = 10.0 ** rng.normal(-2.3, 0.5, count)  # seconds
-        self.duration = np.minimum(10.0 ** rng.normal(0.9, 0.8, count), 600.0)
+        self.duration = np.minimum(10.0 ** rng.normal(1.3, 0.7, count), 900.0)
         self.size = self._sizes(rng, count)
 
     def _sizes(self, rng: np.random.Generator, count: int) -> Ints:
