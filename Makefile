@@ -1,5 +1,6 @@
 # span-sensor. `make replay` is the one-minute start; `make help` lists the rest.
-PYTHON ?= python3
+# Empty: the first of python3, python3.13, python3.12 and python3.11 that fits.
+PYTHON ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 PCAP   ?= pcaps/demo.pcap

@@ -54,10 +54,11 @@ def _private_cache() -> Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-_CACHE = _private_cache()
-if _CACHE is not None:
+#: The folder that holds compiled kernels, or None where it would not be ours alone.
+CACHE = _private_cache()
+if CACHE is not None:
     # Set before numba is imported: it reads the variable once.
-    os.environ["NUMBA_CACHE_DIR"] = str(_CACHE)
+    os.environ["NUMBA_CACHE_DIR"] = str(CACHE)
 
 import numba  # noqa: E402  (the cache folder has to be known first)
 import numpy as np  # noqa: E402
@@ -69,15 +70,18 @@ Rows: TypeAlias = Any
 #: An integer as kernels pass it: Python's, or one of numpy's.
 Int: TypeAlias = Any
 
-_NJIT = numba.njit(cache=_CACHE is not None, nogil=True, error_model="numpy")
+# No reference counting: handing arrays to a kernel costs an atomic operation an array and call,
+# which was half of all time spent; without it kernels cannot allocate, and must not.
+_NJIT = numba.njit(cache=CACHE is not None, nogil=True, error_model="numpy", forceinline=True, _nrt=False)
 
 
 def kernel(function: _F) -> _F:
     """Compile `function` with this project's one set of numba options.
 
-    `nogil`, so that sink threads run while packets are processed; `error_model
-    = "numpy"`, so that a division by zero is inf or nan and never an exception.
-    No `fastmath`: scores have to equal River's to the last bit. With
+    A kernel works on arrays that it is given and allocates none. `nogil`, so
+    that sink threads run while packets are processed; `error_model = "numpy"`,
+    so that a division by zero is inf or nan and never an exception. No
+    `fastmath`: scores have to equal River's to the last bit. With
     ``NUMBA_DISABLE_JIT=1`` kernels stay plain Python (coverage, fuzzing).
     """
     compiled: _F = _NJIT(function)

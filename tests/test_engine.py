@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from dataclasses import replace
 
@@ -82,7 +83,7 @@ def run(engine: Engine, packets: list[tuple[int, bytes]], cuts: list[int], ticks
     """Process `packets` cut at `cuts`, with an idle tick of up to `ticks` ns after each batch."""
     alerts: list[Alert] = []
     edges = [0, *sorted(cut % (len(packets) + 1) for cut in cuts), len(packets)]
-    for i, (begin, end) in enumerate(zip(edges, edges[1:], strict=False)):
+    for i, (begin, end) in enumerate(itertools.pairwise(edges)):
         part = packets[begin:end]
         if part:
             alerts += engine.process(batch([frame for _, frame in part], [time for time, _ in part]))

@@ -13,7 +13,7 @@ from sensor import kernel
 
 PACKAGE = Path(kernel.__file__).parent
 
-SHOW_CACHE = "import sensor.kernel as k; print(k._CACHE)"
+SHOW_CACHE = "import sensor.kernel as k; print(k.CACHE)"
 
 
 def cache_of(folder: Path, **environment: str) -> str:

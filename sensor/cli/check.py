@@ -6,7 +6,7 @@ import json
 
 import typer
 
-from sensor.cli.options import ConfigFile, Filter, Interface, Json, Quiet, Sets
+from sensor.cli.options import FLAG, ConfigFile, Filter, Interface, Json, Quiet, Sets
 
 
 def check(
@@ -16,15 +16,15 @@ def check(
     bpf: Filter = None,
     sets: Sets = None,
     schema: bool = typer.Option(
-        False, "--schema", help="Print the JSON Schema of the configuration and end."
+        False, "--schema", metavar=FLAG, help="Print the JSON Schema of the configuration and end."
     ),
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Validate the configuration, print it as it takes effect, and look at interface, permission and sinks.
 
-    Receivers are not contacted. Ends with 0 when the sensor can start, 78 for a wrong configuration, 77 for
-    a missing permission.
+    Receivers are not contacted. Ends with 0 when the sensor can start, 78 for
+    a wrong configuration, 77 for a missing permission.
 
     [bold]Examples[/bold]
 

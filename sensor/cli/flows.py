@@ -25,8 +25,8 @@ def flows(
 ) -> None:
     """Write the bidirectional flows of capture files, one record a flow.
 
-    The same flow table as in run and replay, without any model. Parquet needs pyarrow, the extra
-    called export.
+    The same flow table as in run and replay, without any model. Parquet needs
+    pyarrow, the extra called export.
 
     [bold]Examples[/bold]
 

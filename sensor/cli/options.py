@@ -18,6 +18,9 @@ class SeverityName(enum.StrEnum):
     CRITICAL = "critical"
 
 
+#: As `metavar`: typer would show ``<bool>`` where an option takes no value.
+FLAG = ""
+
 ConfigFile = Annotated[
     Path | None,
     typer.Option("-c", "--config", envvar="SENSOR_CONFIG", help="Configuration (YAML). None: the defaults."),
@@ -33,13 +36,17 @@ Filter = Annotated[
     str | None, typer.Option("-F", "--bpf", metavar="FILTER", help="Capture filter, as for tcpdump.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of every random choice.")]
-Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, one object a line.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress, no summary; errors only.")]
-Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Log details.")]
+Json = Annotated[
+    bool, typer.Option("--json", metavar=FLAG, help="JSON on standard output, one object a line.")
+]
+Quiet = Annotated[
+    bool, typer.Option("-q", "--quiet", metavar=FLAG, help="No progress, no summary; errors only.")
+]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", metavar=FLAG, help="Log details.")]
 Captures = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...", help="pcap or pcapng, plain or compressed (.gz, .zst); - is standard input."
+        metavar="FILE", help="pcap or pcapng, plain or compressed (.gz, .zst); - is standard input."
     ),
 ]
 

@@ -13,6 +13,7 @@ from rich.text import Text
 _REDRAW_SECS = 0.2
 _LINE_SECS = 10.0  # where there is no terminal
 _BAR_WIDTH = 30
+_LEAST_BAR_WIDTH = 5
 _ERASE_LINE = "\r\x1b[2K"
 
 
@@ -49,9 +50,14 @@ class Progress:
         if self._console.is_terminal:
             self._due = now + _REDRAW_SECS
             self.clear()
-            if total:
-                self._console.print(ProgressBar(total, min(done, total), width=_BAR_WIDTH), end="")
-            self._console.print(Text(f" {figures}", no_wrap=True, overflow="crop"), end="")
+            # One line and no more: what wraps could not be erased. The last column
+            # stays free, because some terminals go on to the next line there.
+            room = self._console.width - 1
+            bar = min(_BAR_WIDTH, room - len(figures) - 1)
+            if total and bar >= _LEAST_BAR_WIDTH:
+                self._console.print(ProgressBar(total, min(done, total), width=bar), end="")
+                figures = f" {figures}"
+            self._console.print(Text(figures[:room]), end="", soft_wrap=True)
             self._drawn = True
         else:
             self._due = now + _LINE_SECS

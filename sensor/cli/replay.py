@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sensor.cli.options import (
+    FLAG,
     Captures,
     ConfigFile,
     Json,
@@ -36,7 +37,7 @@ def replay(
     ),
     seed: Seed = None,
     sets: Sets = None,
-    send: bool = typer.Option(False, "--send", help="Send alerts to the configured sinks too."),
+    send: bool = typer.Option(False, "--send", metavar=FLAG, help="Send alerts to the configured sinks too."),
     fail_on: SeverityName | None = typer.Option(
         None, "--fail-on", help="End with 3 after such an alert, or a worse one."
     ),
@@ -46,9 +47,11 @@ def replay(
 ) -> None:
     """Run capture files through the sensor, as if their packets came in now.
 
-    Needs no configuration, no server and no privilege. Alerts are a table on standard output; a summary
-    follows on standard error. The sinks of a configuration are left alone unless --send is given: a replay
-    must not page anybody by accident. Same packets, same configuration, same seed: same alerts.
+    Needs no configuration, no server and no privilege. Alerts are a table on
+    standard output; a summary follows on standard error. The sinks of a
+    configuration are left alone unless --send is given: a replay must not
+    page anybody by accident. Same packets, same configuration, same seed:
+    same alerts.
 
     [bold]Examples[/bold]
 

@@ -22,8 +22,9 @@ def run(
 ) -> None:
     """Watch an interface until SIGTERM or Ctrl-C.
 
-    Alerts go to the configured sinks. Without any, or with --json, they are written to standard output.
-    SIGHUP takes the sinks of the changed configuration, SIGUSR1 logs the statistics.
+    Alerts go to the configured sinks. Without any, or with --json, they are
+    written to standard output. SIGHUP takes the sinks of the changed
+    configuration, SIGUSR1 logs the statistics.
 
     [bold]Examples[/bold]
 

@@ -99,6 +99,11 @@ def _open_flow(table: HostTable, packet: Row, source: Int, target: Int) -> None:
     key0, key1 = table.key[0], table.key[1]
     pair = hash_address(row.hash, peer.hash, key0, key1)
     service = hash_address(pair, np.uint64(port) | (np.uint64(packet.protocol) << np.uint64(16)), key0, key1)
+    if row.flows_out == 0:
+        table.registers[source, PEERS_OUT] = 0
+        table.registers[source, SERVICES_OUT] = 0
+    if peer.flows_in == 0:
+        table.registers[target, SOURCES_IN] = 0
     row.flows_out += 1
     peer.flows_in += 1
     cardinality.add(table.registers[source, PEERS_OUT], peer.hash)
@@ -183,6 +188,9 @@ def _observe_arp(table: HostTable, packet: Row) -> None:
         row.arp_mac = packet.src_mac
     if packet.arp_operation == _ARP_REQUEST and packet.src_lo != packet.dst_lo:
         hashed = hash_address(packet.dst_hi, packet.dst_lo, table.key[0], table.key[1])
+        if row.arp_requests == 0:
+            table.registers[slot, ARP_TARGETS] = 0
+        row.arp_requests += 1
         cardinality.add(table.registers[slot, ARP_TARGETS], hashed)
         if row.peer_out_votes == 0:
             row.peer_out_hi = packet.dst_hi
@@ -214,9 +222,9 @@ def _change(table: HostTable, packet: Row, bits: Int, ends: tuple[Int, Int], por
 
 
 @kernel
-def _is_at(row: Row, hi: np.uint64, lo: np.uint64, window: Int) -> bool:
-    """Say whether the row is this address's and its counters run already."""
-    return row.lo == lo and row.hi == hi and row.window == window
+def _is_of(row: Row, hi: np.uint64, lo: np.uint64) -> bool:
+    """Say whether the row is this address's."""
+    return row.lo == lo and row.hi == hi and row.used != 0
 
 
 @kernel
@@ -249,16 +257,20 @@ def observe(table: HostTable, packets: Packets, events: FlowEvents) -> None:
         source = np.int64(-1)
         if is_unicast(packet.src_hi, packet.src_lo):
             source = np.int64(flow_hosts[flow, side])
-            if source < 0 or not _is_at(rows[source], packet.src_hi, packet.src_lo, window):
+            if source < 0 or not _is_of(rows[source], packet.src_hi, packet.src_lo):
                 source = _enter(table, packet.src_hi, packet.src_lo, -1)
                 flow_hosts[flow, side] = source
+            elif rows[source].window != window:
+                touch(table, source)
             _send(rows[source], packet, port)
         if not is_unicast(packet.dst_hi, packet.dst_lo):
             continue
         target = np.int64(flow_hosts[flow, 1 - side])
-        if target < 0 or not _is_at(rows[target], packet.dst_hi, packet.dst_lo, window):
+        if target < 0 or not _is_of(rows[target], packet.dst_hi, packet.dst_lo):
             target = _enter(table, packet.dst_hi, packet.dst_lo, source)
             flow_hosts[flow, 1 - side] = target
+        elif rows[target].window != window:
+            touch(table, target)
         # A flood is one, whatever its packets give as their source.
         _receive(rows[target], packet, port)
         bits = np.int64(event.bits)

@@ -82,6 +82,7 @@ HOST = record_dtype(
         ("dns_queries", np.int64),
         ("binding_changes", np.int64),
         ("odd_flows", np.int64),
+        ("arp_requests", np.int64),
         ("windows", np.int32),  # windows this host was judged normal in
         ("touch", np.int32),  # place in `touched`
         ("chain", np.int32),
@@ -106,7 +107,7 @@ class HostTable(NamedTuple):
 
     rows: Rows  # HOST, (hosts,)
     heads: npt.NDArray[np.int32]  # first slot of each bucket, -1 none
-    registers: npt.NDArray[np.uint8]  # (hosts, 4, REGISTERS)
+    registers: npt.NDArray[np.uint8]  # (hosts, 4, REGISTERS); cleared at their first use in a window
     flow_hosts: npt.NDArray[np.int32]  # (flow slots, 2): initiator's and responder's host slots
     touched: npt.NDArray[np.int32]  # slots active in this window, in order of first use; each once
     lists: npt.NDArray[np.int32]  # (2, 2): newest and oldest slot of PROVISIONAL and KNOWN
@@ -207,36 +208,40 @@ def _evict(table: HostTable, kept: Int) -> Int:
 
 
 @kernel
-def find(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
-    """Return the slot of the address, or -1."""
-    hashed = hash_address(hi, lo, table.key[0], table.key[1])
-    slot = np.int64(table.heads[np.int64(hashed & np.uint64(table.heads.shape[0] - 1))])
-    walked = 0
-    while slot >= 0:
-        row = table.rows[slot]
+def _walk(rows: Rows, heads: npt.NDArray[np.int32], hi: np.uint64, lo: np.uint64, hashed: np.uint64) -> Int:
+    """Return the slot of the address, -1 when it is not there, -2 when the chain was too long to tell."""
+    slot = np.int64(heads[np.int64(hashed & np.uint64(heads.shape[0] - 1))])
+    for _ in range(_WALK_LIMIT):
+        if slot < 0:
+            return -1
+        row = rows[slot]
         if row.lo == lo and row.hi == hi:
             return slot
-        walked += 1
-        if walked >= _WALK_LIMIT:
-            table.state[WALK_LIMIT] += 1
-            return -1
         slot = np.int64(row.chain)
-    return -1
+    return -2
+
+
+@kernel
+def find(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
+    """Return the slot of the address, or less than 0."""
+    return _walk(table.rows, table.heads, hi, lo, hash_address(hi, lo, table.key[0], table.key[1]))
 
 
 @kernel
 def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64, kept: Int) -> Int:
     """Return the slot of the address, made if need be: which may evict another host than `kept`."""
-    slot = find(table, hi, lo)
+    hashed = hash_address(hi, lo, table.key[0], table.key[1])
+    slot = _walk(table.rows, table.heads, hi, lo, hashed)
     if slot >= 0:
         return slot
+    if slot == -2:
+        table.state[WALK_LIMIT] += 1
     if table.state[HOSTS] >= table.rows.shape[0]:
         slot = _evict(table, kept)
     else:
         slot = table.state[FREE]
         table.state[FREE] = np.int64(table.rows[slot].chain)
     row = table.rows[slot]
-    hashed = hash_address(hi, lo, table.key[0], table.key[1])
     bucket = np.int64(hashed & np.uint64(table.heads.shape[0] - 1))
     row.hi = hi
     row.lo = lo
@@ -269,10 +274,13 @@ def promote(table: HostTable, slot: Int) -> None:
 def touch(table: HostTable, slot: Int) -> None:
     """Note that the host is active; start its counters for the current window if they do not run."""
     row = table.rows[slot]
-    if table.lists[np.int64(row.standing), 0] != slot:
+    window = table.state[WINDOW]
+    # Who goes first matters only where somebody may have to go: while half the table is free,
+    # order by window is enough, and spares the neighbours' rows.
+    crowded = 2 * table.state[HOSTS] >= table.rows.shape[0]
+    if (crowded or row.window != window) and table.lists[np.int64(row.standing), 0] != slot:
         _unlink(table.rows, table.lists, slot)
         _link(table.rows, table.lists, slot, np.int64(row.standing))
-    window = table.state[WINDOW]
     if np.int64(row.window) == window:
         return
     row.window = window
@@ -282,19 +290,14 @@ def touch(table: HostTable, slot: Int) -> None:
         row.touch = table.state[TOUCHED]
         table.touched[table.state[TOUCHED]] = slot
         table.state[TOUCHED] += 1
-    table.registers[slot, :, :] = 0
-    row.packets_out = row.packets_in = 0
-    row.bytes_out = row.bytes_in = 0
-    row.dns_bytes_out = row.icmp_bytes_out = 0
+    row.packets_out = row.packets_in = row.bytes_out = row.bytes_in = 0
+    row.dns_bytes_out = row.icmp_bytes_out = row.dns_queries = 0
     row.peer_out_hi = row.peer_out_lo = row.peer_in_hi = row.peer_in_lo = np.uint64(0)
     row.out_hi = row.out_lo = row.in_hi = row.in_lo = np.uint64(0)
-    row.peer_out_votes = row.peer_in_votes = 0
     row.port_out = row.port_in = 0
-    row.port_out_votes = row.port_in_votes = 0
-    row.flows_out = row.flows_in = 0
-    row.answered_out = row.answered_in = 0
-    row.refused_out = row.syn_in = 0
-    row.new_peers = row.new_services = 0
-    row.repeats_out = row.logins_out = 0
-    row.dns_queries = row.binding_changes = row.odd_flows = 0
+    row.peer_out_votes = row.peer_in_votes = row.port_out_votes = row.port_in_votes = 0
+    row.flows_out = row.flows_in = row.answered_out = row.answered_in = 0
+    row.refused_out = row.syn_in = row.new_peers = row.new_services = 0
+    row.repeats_out = row.logins_out = row.binding_changes = 0
+    row.odd_flows = row.arp_requests = 0
     row.out_protocol = row.in_protocol = 0

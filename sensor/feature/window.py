@@ -49,6 +49,12 @@ def _describe(table: HostTable, slot: Int, out: Row) -> None:
 
 
 @kernel
+def _distinct(registers: npt.NDArray[np.uint8], flows: float) -> float:
+    """Return about how many distinct ones `flows` were: an estimate may exceed what was counted."""
+    return min(cardinality.estimate(registers), flows) if flows > 1.0 else flows
+
+
+@kernel
 def _measure(
     table: HostTable, slot: Int, damping: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
 ) -> None:
@@ -62,9 +68,8 @@ def _measure(
     row.failed = row.failed * damping[0] ** passed + failures
     row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
     row.failed_window = window
-    # An estimate may exceed what was counted; the analyst reads both.
-    x[0] = min(cardinality.estimate(registers[PEERS_OUT]), float(row.flows_out))
-    x[1] = min(cardinality.estimate(registers[SERVICES_OUT]), float(row.flows_out))
+    x[0] = _distinct(registers[PEERS_OUT], float(row.flows_out))
+    x[1] = _distinct(registers[SERVICES_OUT], float(row.flows_out))
     x[2] = row.new_peers
     x[3] = row.new_services
     x[4] = unanswered
@@ -72,7 +77,7 @@ def _measure(
     # A fading count speaks only while it is fed: what is over must not colour what comes next.
     x[6] = row.failed if failures > 0.0 else 0.0
     x[7] = row.flows_in
-    x[8] = min(cardinality.estimate(registers[SOURCES_IN]), float(row.flows_in))
+    x[8] = _distinct(registers[SOURCES_IN], float(row.flows_in))
     x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
     x[10] = row.syn_in
     x[11] = row.packets_out
@@ -84,7 +89,7 @@ def _measure(
     x[17] = row.dns_bytes_out
     x[18] = row.dns_queries
     x[19] = row.icmp_bytes_out
-    x[20] = cardinality.estimate(registers[ARP_TARGETS])
+    x[20] = _distinct(registers[ARP_TARGETS], float(row.arp_requests))
     x[21] = row.binding_changes
     x[22] = row.odd_flows
     for column in range(x.shape[0]):

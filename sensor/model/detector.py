@@ -1,6 +1,5 @@
 """What every detector of the ensemble can do."""
 
-
 from __future__ import annotations
 
 from typing import NamedTuple, Protocol

@@ -16,7 +16,6 @@ it, p falls no faster than the steepest tail: a deviation must be large both in
 itself and against the past.
 """
 
-
 from __future__ import annotations
 
 from typing import Any, NamedTuple

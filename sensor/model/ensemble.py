@@ -6,7 +6,6 @@ learn what it and the gate accept, in order. A chunk never depends on how
 packets were captured.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence

@@ -5,7 +5,6 @@ H is 2^H - 1 splits and 2^H leaves without a pointer. Only leaves are counted:
 an inner node's mass is the sum of its leaves.
 """
 
-
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -33,6 +32,8 @@ class Forest(NamedTuple):
     r_mass: npt.NDArray[np.int64]  # (T, L) rows of the last full window
     path_mass: npt.NDArray[np.int64]  # (T, L) River's sum of r_mass x 2^depth on the way to each leaf
     log_mass: Floats  # (T, L) log(path_mass / its maximum)
+    nodes: npt.NDArray[np.uint64]  # (block,) scratch of `walk`: kernels cannot allocate
+    sums: npt.NDArray[np.int64]  # (3, 2L - 1) scratch of `weigh`
 
 
 @kernel
@@ -45,7 +46,7 @@ def walk(forest: Forest, X: Floats, mass: npt.NDArray[np.int64], logs: Floats, t
     n_trees = forest.feature.shape[0]
     inner = np.uint64(forest.feature.shape[1])
     one, two = np.uint64(1), np.uint64(2)  # unsigned, so that no index is checked for being negative
-    nodes = np.empty(_BLOCK, np.uint64)
+    nodes = forest.nodes
     for start in range(0, X.shape[0], _BLOCK):
         rows = X[start : start + _BLOCK]
         n_rows = rows.shape[0]
@@ -75,9 +76,7 @@ def weigh(forest: Forest, window_size: int) -> None:
     inner = n_leaves - 1
     limit = 0.1 * window_size  # River's `size_limit`
     largest = float(window_size * (2 * n_leaves - 1))
-    node_mass = np.zeros(inner + n_leaves, np.int64)
-    total = np.zeros(inner + n_leaves, np.int64)
-    stopped = np.zeros(inner + n_leaves, np.bool_)
+    node_mass, total, stopped = forest.sums[0], forest.sums[1], forest.sums[2]
     for tree in range(n_trees):
         for leaf in range(n_leaves):
             node_mass[inner + leaf] = forest.r_mass[tree, leaf]
@@ -91,7 +90,7 @@ def weigh(forest: Forest, window_size: int) -> None:
                 level_end = 2 * level_end + 2
             parent = (node - 1) // 2
             before = total[parent] if node else 0
-            halted = stopped[parent] if node else False
+            halted = node > 0 and stopped[parent] != 0
             total[node] = before if halted else before + node_mass[node] * scale
             stopped[node] = halted or node_mass[node] < limit
         for leaf in range(n_leaves):
@@ -110,4 +109,6 @@ def empty_forest(n_trees: int, height: int) -> Forest:
         np.zeros((n_trees, leaves), np.int64),
         np.zeros((n_trees, leaves), np.int64),
         np.zeros((n_trees, leaves)),
+        np.zeros(_BLOCK, np.uint64),
+        np.zeros((3, 2 * leaves - 1), np.int64),
     )

@@ -13,14 +13,15 @@ Three facts make it fast and keep every score equal to River's to the last bit:
   worked out once a pivot. The sums are integers below 2^53, hence exact.
 """
 
-
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
+from sensor.memo import Arrays, kept
 from sensor.model.detector import Floats, Judgement, State, array_of, rows_of
 from sensor.model.forest import LEARN, SCORE, empty_forest, walk, weigh
 
@@ -201,9 +202,13 @@ class HalfSpaceTrees:
         weigh(self._forest, self.window_size)
 
     def _grow(self) -> None:
-        from sensor.model import river_trees  # noqa: PLC0415  (importing River takes more than a second)
-
-        feature, threshold = river_trees.grow(self)
+        parts = (version("river"), self.n_trees, self.height, self.seed, list(map(int, self.columns)))
+        feature, threshold = kept(f"half-space trees {parts}", self._grown_by_river)
         self._forest.feature[:] = feature
         self._forest.threshold[:] = threshold
         self._grown = True
+
+    def _grown_by_river(self) -> Arrays:
+        from sensor.model import river_trees  # noqa: PLC0415  (importing River takes about a second)
+
+        return river_trees.grow(self)

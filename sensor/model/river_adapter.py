@@ -5,7 +5,6 @@ differ in cost by four orders of magnitude and some remember every row, so both
 time and memory are capped here.
 """
 
-
 from __future__ import annotations
 
 import importlib

@@ -1,6 +1,5 @@
 """Any finite feature to [0, 1], by limits that no single row can move."""
 
-
 from __future__ import annotations
 
 from typing import Any

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import textwrap
+from typing import NamedTuple
 
 from rich.console import Console
 from rich.text import Text
@@ -13,15 +15,43 @@ from sensor.formats import text
 from sensor.sinks.jsonl import write_stdout
 
 _STYLE = {"LOW": "cyan", "MEDIUM": "yellow", "HIGH": "red", "CRITICAL": "bold white on red"}
-_HEADINGS = ("time (UTC)", "severity", "kind", "source", "destination", "message")
-_WIDTHS = (23, 8, 18, 21, 21, 0)  # address and port of IPv4 fit; a longer cell moves its own line only
+_TIME_WIDTH = 19  # to the second, which is enough to look at
+
+
+class _Layout(NamedTuple):
+    """Which of `text.cells` are columns, how they are headed, and how wide they are.
+
+    The message comes last and takes what is left of the line; a cell that is
+    longer than its column moves its own line only.
+    """
+
+    cells: tuple[int, ...]
+    headings: tuple[str, ...]
+    widths: tuple[int, ...]
+
+    @property
+    def indent(self) -> int:
+        """Return where the message begins."""
+        return sum(self.widths) + len(self.widths)
+
+
+#: Where the message has `_LEAST_MESSAGE` columns beside the rest; address and port of IPv4 fit.
+_WIDE = _Layout(
+    (0, 1, 2, 3, 4, 5),
+    ("time (UTC)", "severity", "kind", "source", "destination", "message"),
+    (_TIME_WIDTH, 8, 18, 21, 21),
+)
+#: Elsewhere: the message says the kind and the hosts in words.
+_NARROW = _Layout((0, 1, 5), ("time (UTC)", "severity", "message"), (_TIME_WIDTH, 8))
+_LEAST_MESSAGE = 50
 
 
 class Table:
     """Standard output.
 
-    In a terminal each alert is a line of a table; ``NO_COLOR`` takes its
-    colours away. Elsewhere it is a line of plain text.
+    In a terminal each alert is a row of a table, with its message wrapped to
+    the terminal's width; ``NO_COLOR`` takes the colours away. Elsewhere it is
+    one line of plain text.
 
     Parameters
     ----------
@@ -35,7 +65,7 @@ class Table:
         self.name = name
         self._observer = observer
         self._console = Console(file=sys.stdout, highlight=False) if sys.stdout.isatty() else None
-        self._headed = False
+        self._layout: _Layout | None = None  # chosen when the headings are written
 
     def send(self, alert: Alert) -> None:
         """Print the alert.
@@ -49,10 +79,11 @@ class Table:
             write_stdout(text.render(alert, self._observer) + b"\n")
             return
         try:
-            if not self._headed:
-                self._headed = True
-                self._console.print(Text(_aligned(_HEADINGS), style="bold"), soft_wrap=True)
-            self._console.print(_row(alert), soft_wrap=True)
+            if self._layout is None:
+                self._layout = _fitting(self._console.width)
+                headings = _aligned(self._layout.headings, self._layout)
+                self._console.print(Text(headings, style="bold"), soft_wrap=True)
+            self._console.print(_row(alert, self._layout, self._console.width), soft_wrap=True)
         except OSError as error:
             raise DeliveryError(f"standard output: {error.strerror}", retry=False) from error
 
@@ -60,16 +91,24 @@ class Table:
         """Do nothing: every line is out already, and standard output is not ours to close."""
 
 
-def _row(alert: Alert) -> Text:
-    """Return the alert's line; `Text` takes cells literally, where markup would let them style it."""
-    time, severity, *others = text.cells(alert)
-    shown = (time[:23].replace("T", " "), severity, *others)  # milliseconds are enough to look at
-    row = Text(_aligned(shown))
-    start = _WIDTHS[0] + 1
-    row.stylize(_STYLE[severity], start, start + len(severity))
-    row.stylize("dim", 0, _WIDTHS[0])
+def _fitting(width: int) -> _Layout:
+    return _WIDE if width >= _WIDE.indent + _LEAST_MESSAGE else _NARROW
+
+
+def _row(alert: Alert, layout: _Layout, width: int) -> Text:
+    """Return the alert's row; `Text` takes cells literally, where markup would let them style it."""
+    time, *others = text.cells(alert)
+    cells = (time[:_TIME_WIDTH].replace("T", " "), *others)
+    *shown, message = (cells[number] for number in layout.cells)
+    first, *further = textwrap.wrap(message, max(width - layout.indent, _LEAST_MESSAGE)) or [""]
+    indent = " " * layout.indent
+    row = Text("\n".join([_aligned((*shown, first), layout), *(indent + line for line in further)]))
+    start = _TIME_WIDTH + 1
+    row.stylize(_STYLE[cells[1]], start, start + len(cells[1]))
+    row.stylize("dim", 0, _TIME_WIDTH)
     return row
 
 
-def _aligned(cells: tuple[str, ...]) -> str:
-    return " ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+def _aligned(cells: tuple[str, ...], layout: _Layout) -> str:
+    *columns, message = cells
+    return "".join(f"{cell:<{width}} " for cell, width in zip(columns, layout.widths, strict=True)) + message

@@ -34,7 +34,8 @@ def _dns(answers: int) -> bytes:
 
 
 _HELLO = _client_hello()
-_REQUEST = b"GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nAccept: */*\r\n\r\n"
+# Without an end: what stands behind it would be read as a second request.
+_REQUEST = b"GET /index.html HTTP/1.1\r\nHost: www.example.com\r\nAccept: */*\r\nCookie: "
 _RESPONSE = b"HTTP/1.1 200 OK\r\nServer: example\r\nContent-Type: application/octet-stream\r\n\r\n"
 _BANNER = b"SSH-2.0-OpenSSH_9.6\r\n"
 _TIME = b"\x23\x00\x06\xec" + bytes(44)
@@ -53,8 +54,10 @@ def fill(rows: traffic.Rows, size: int, begin: int) -> npt.NDArray[np.uint8]:
     _put(block, begin, b"\x17\x03\x03", secure)
     block[secure, begin + 3 : begin + 5] = _words(rows["payload"][secure] - np.uint16(5))
     _put(block, begin, _HELLO, hello)
-    _put(block, begin, _REQUEST, (kind == traffic.HTTP) & ~reverse & (number >= 3))
-    _put(block, begin, _RESPONSE, (kind == traffic.HTTP) & (number == 4))
+    web = kind == traffic.HTTP
+    block[web, begin:] = ord("a")
+    _put(block, begin, _REQUEST, web & ~reverse & (number >= 3))
+    _put(block, begin, _RESPONSE, web & (number == 4))
     _put(block, begin, _BANNER, (kind == traffic.SSH) & (number < 5))
     _put(block, begin, _TIME, kind == traffic.NTP)
     quic = kind == traffic.QUIC

@@ -145,10 +145,8 @@ def test_a_host_that_returns_starts_afresh():
             assert [int(row[name]) for name in fields] == [0] * len(fields)
             assert row["failed"] == row["logins"] == 0
             assert row["standing"] == host.PROVISIONAL
-            assert not table.registers[slot].any()
             for name in (*fields, "failed", "logins"):
                 row[name] = 7
-            table.registers[slot] = 9
     assert len(set(slots)) == 1
 
 
@@ -166,7 +164,6 @@ def test_a_new_window_starts_the_counters_again():
     slot = enter(table, 1)
     table.rows[slot]["flows_in"] = 3
     table.rows[slot]["failed"] = 2.0
-    table.registers[slot] = 1
     enter(table, 1)
     assert table.rows[slot]["flows_in"] == 3
     table.state[host.WINDOW] = 5
@@ -174,4 +171,3 @@ def test_a_new_window_starts_the_counters_again():
     assert enter(table, 1) == slot
     assert table.rows[slot]["flows_in"] == 0
     assert table.rows[slot]["failed"] == 2.0  # what fades is kept
-    assert not table.registers[slot].any()

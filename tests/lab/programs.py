@@ -105,7 +105,6 @@ def sshd(host: Host, folder: Path, key: Path) -> None:
     """Serve SSH inside the namespace only: `key` may log in, passwords are asked for and never match."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     host_key = ssh_key(folder / "host")
-    Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # sshd's empty privilege separation folder
     config = folder / "sshd_config"
     config.write_text(f"""
 ListenAddress {host.address}:22
@@ -119,7 +118,10 @@ AllowUsers {os.environ.get("USER", "root")} admin
 PidFile none
 Subsystem sftp internal-sftp
 """)
-    host.start("/usr/sbin/sshd", "-D", "-e", "-f", str(config), log=folder / "sshd.log")
+    # sshd wants an empty /run/sshd. `ip netns exec` gives each command mounts of its own, so nothing is left.
+    prepare = "mount -t tmpfs -o mode=755 lab /run && mkdir -m 755 /run/sshd"
+    serve = f'{prepare} && exec /usr/sbin/sshd -D -e -f "$0"'
+    host.start("sh", "-c", serve, str(config), log=folder / "sshd.log")
     listens(host, 22)
 
 

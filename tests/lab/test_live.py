@@ -1,4 +1,4 @@
-"""`sensor run` on the mirror port: what it finds live is what a replay finds, and every receiver has it all."""
+"""`sensor run` on the mirror port: it finds live what a replay finds, and every receiver has it all."""
 
 from __future__ import annotations
 

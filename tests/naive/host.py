@@ -78,8 +78,9 @@ class NaiveHosts:
     def enter(self, address, kept=None):
         host = self.hosts.get(address) or self.add(address, kept)
         order = self.known if host.known else self.provisional
-        order.remove(host)
-        order.append(host)
+        if 2 * len(self.hosts) >= self.capacity or host.window != self.window:
+            order.remove(host)
+            order.append(host)
         if host.window != self.window:
             host.start(self.window)
             if host.slot not in self.active:
@@ -133,6 +134,7 @@ class NaiveHosts:
             host.count["binding_changes"] += host.arp_mac not in (0, host.mac)
             host.arp_mac = host.mac
         if packet["arp_operation"] == 1 and packet["src_lo"] != packet["dst_lo"]:
+            host.count["arp_requests"] += 1
             host.distinct["arp"].add(hash_address(*packet["dst"], self.key))
             if host.peer_out.votes == 0:
                 host.peer_out.leader = packet["dst"]
@@ -268,7 +270,7 @@ def features(host, unanswered, failures):
         "sources_in": min(host.distinct["sources"].estimate(), count["flows_in"]),
         "unanswered_in": max(count["flows_in"] - count["answered_in"], 0),
         "logins_damped": host.logins if count["logins_out"] else 0,
-        "arp_targets": host.distinct["arp"].estimate(),
+        "arp_targets": min(host.distinct["arp"].estimate(), host.count["arp_requests"]),
     }
     plain = (
         "new_peers new_services refused_out flows_in syn_in packets_out packets_in bytes_out bytes_in "

@@ -1,6 +1,7 @@
 """A Bloom filter of two generations, each a set of bit positions."""
 
-BITS = 1 << 22
+BLOCK_BITS = 512
+BLOCKS = (1 << 22) // BLOCK_BITS
 LIMIT = 300_000
 
 
@@ -11,8 +12,8 @@ class NaiveFilter:
         self.limit = limit
 
     def first_seen(self, hashed):
-        step = (hashed >> 32) | 1
-        positions = {(hashed + number * step) % BITS for number in range(4)}
+        block = (hashed >> 48) % BLOCKS * BLOCK_BITS
+        positions = {block + (hashed >> 9 * number) % BLOCK_BITS for number in range(4)}
         if positions <= self.young:
             return False
         known = positions <= self.old
