@@ -150,7 +150,7 @@ _FAN_OUT = (
     "refused_out",
     "failed_damped",
 )
-_INBOUND = ("flows_in", "sources_in", "unanswered_in", "syn_in", "packets_in")
+_INBOUND = ("flows_in", "sources_in", "unanswered_in", "half_open_in", "packets_in")
 _DIRECT = {
     "logins_damped": "brute_force",
     "dns_bytes_out": "dns_tunnel",

@@ -7,6 +7,7 @@ import numpy as np
 from sensor.feature import cardinality, novelty
 from sensor.feature.host import (
     ARP_TARGETS,
+    KNOWN,
     PEERS_OUT,
     SERVICES_OUT,
     SOURCES_IN,
@@ -34,6 +35,8 @@ _SYN_ACK = int(TcpFlag.SYN | TcpFlag.ACK)
 _TCP, _UDP, _ICMP, _ICMPV6 = 6, 17, 1, 58
 _V4_PREFIX = np.uint64(V4_MAPPED >> 32)
 
+#: Keeps logins apart from other connections in the sketch of repetitions.
+_LOGIN = np.uint64(1 << 32)
 #: A DNS query of an ordinary name, EDNS options included, stays below this many bytes.
 _LONG_QUERY_BYTES = 100
 
@@ -198,6 +201,19 @@ def _observe_arp(table: HostTable, packet: Row) -> None:
 
 
 @kernel
+def _log_in(table: HostTable, initiator: Int, responder: Int, port: Int) -> None:
+    """Count a connection to a login service, unless it is the window's first to this one.
+
+    Monitoring connects to many hosts once; guessing comes back to the same.
+    """
+    row = table.rows[initiator]
+    key0, key1 = table.key[0], table.key[1]
+    pair = hash_address(row.hash, table.rows[responder].hash, key0, key1)
+    if _repeat(table, KNOWN, hash_address(pair, np.uint64(port) | _LOGIN, key0, key1)) > 1:
+        row.logins_out += 1
+
+
+@kernel
 def _change(table: HostTable, packet: Row, bits: Int, ends: tuple[Int, Int], port: Int) -> None:
     """Count what the packet changed in its flow (`FlowEvent` bits) at both ends.
 
@@ -217,8 +233,9 @@ def _change(table: HostTable, packet: Row, bits: Int, ends: tuple[Int, Int], por
         table.rows[initiator].refused_out += 1
     if bits & _ESTABLISHED:
         promote(table, initiator)
+        table.rows[responder].established_in += 1
         if _is_login_port(port):
-            table.rows[initiator].logins_out += 1
+            _log_in(table, initiator, responder, port)
 
 
 @kernel

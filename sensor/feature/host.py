@@ -35,7 +35,7 @@ _REPEAT_CELLS = 1 << 15
 #: One host. Counters are of the current window and are reset when it is first touched in one.
 HOST = record_dtype(
     [
-        # What every packet touches comes first, in as few cache lines as it takes.
+        # First what every packet touches, in few cache lines; then what new flows and window ends do.
         ("lo", np.uint64),
         ("hi", np.uint64),
         ("window", np.int64),  # index of the window the counters belong to; -1 never
@@ -58,7 +58,6 @@ HOST = record_dtype(
         ("peer_in_votes", np.int64),
         ("port_in_votes", np.int64),
         ("syn_in", np.int64),
-        # What new flows, lookups and window ends touch.
         ("hash", np.uint64),
         ("arp_mac", np.uint64),  # last claimed by ARP
         ("failed_window", np.int64),  # when `failed` was last brought up to date
@@ -74,6 +73,7 @@ HOST = record_dtype(
         ("flows_in", np.int64),
         ("answered_out", np.int64),
         ("answered_in", np.int64),
+        ("established_in", np.int64),  # TCP handshakes completed
         ("refused_out", np.int64),
         ("new_peers", np.int64),
         ("new_services", np.int64),
@@ -246,13 +246,10 @@ def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64, kept: Int) -> In
     row.hi = hi
     row.lo = lo
     row.hash = hashed
-    row.mac = np.uint64(0)
-    row.arp_mac = np.uint64(0)
+    row.mac = row.arp_mac = np.uint64(0)
     row.window = -1
-    row.failed = 0.0
-    row.logins = 0.0
-    row.windows = 0
-    row.vlan = row.ip_version = 0
+    row.failed = row.logins = 0.0
+    row.windows = row.vlan = row.ip_version = 0
     row.used = 1
     row.chain = table.heads[bucket]
     table.heads[bucket] = slot
@@ -298,6 +295,6 @@ def touch(table: HostTable, slot: Int) -> None:
     row.peer_out_votes = row.peer_in_votes = row.port_out_votes = row.port_in_votes = 0
     row.flows_out = row.flows_in = row.answered_out = row.answered_in = 0
     row.refused_out = row.syn_in = row.new_peers = row.new_services = 0
-    row.repeats_out = row.logins_out = row.binding_changes = 0
+    row.repeats_out = row.logins_out = row.binding_changes = row.established_in = 0
     row.odd_flows = row.arp_requests = 0
     row.out_protocol = row.in_protocol = 0

@@ -47,10 +47,12 @@ HOST_FEATURES: tuple[Feature, ...] = (
     ),
     Feature("refused_out", "flows", "failure", "connections refused", "scans of closed ports", 10),
     Feature("failed_damped", "flows", "failure", "failed connections, fading over 10 min", "slow scans", 120),
-    Feature("flows_in", "flows", "inbound", "connections received", "floods, being scanned", 500),
-    Feature("sources_in", "hosts", "inbound", "distinct hosts connecting", "distributed floods", 200),
+    Feature("flows_in", "flows", "inbound", "connections received", "floods, being scanned", 2_000),
+    Feature("sources_in", "hosts", "inbound", "distinct hosts connecting", "distributed floods", 1_000),
     Feature("unanswered_in", "flows", "inbound", "connections received and not answered", "floods", 200),
-    Feature("syn_in", "packets", "inbound", "TCP connection requests received", "SYN floods", 400),
+    Feature(
+        "half_open_in", "flows", "inbound", "TCP connections asked for and not completed", "SYN floods", 100
+    ),
     Feature("packets_out", "packets", "volume", "packets sent", "floods sent, bulk transfer", 20_000),
     Feature("packets_in", "packets", "volume", "packets received", "floods, amplification", 20_000),
     Feature("bytes_out", "bytes", "volume", "sent", "exfiltration", 50_000_000),
@@ -62,7 +64,7 @@ HOST_FEATURES: tuple[Feature, ...] = (
         "logins_damped",
         "flows",
         "repetition",
-        "connections to login services, fading over 5 min",
+        "repeated connections to a login service, fading over 5 min",
         "password guessing",
         3,
     ),
@@ -73,7 +75,7 @@ HOST_FEATURES: tuple[Feature, ...] = (
     ),
     Feature("arp_targets", "hosts", "link", "addresses asked for by ARP", "ARP scans", 12),
     Feature("binding_changes", "changes", "link", "moves of its address to another MAC", "ARP spoofing", 1),
-    Feature("odd_flows", "flows", "odd", "flows of unusual shape", "unknown protocols and misuse", 3),
+    Feature("odd_flows", "flows", "odd", "flows of unusual shape", "unknown protocols and misuse", 5),
 )
 
 FLOW_FEATURES: tuple[Feature, ...] = (

@@ -79,7 +79,7 @@ def _measure(
     x[7] = row.flows_in
     x[8] = _distinct(registers[SOURCES_IN], float(row.flows_in))
     x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
-    x[10] = row.syn_in
+    x[10] = max(float(row.syn_in) - float(row.established_in), 0.0)
     x[11] = row.packets_out
     x[12] = row.packets_in
     x[13] = row.bytes_out

@@ -34,7 +34,7 @@ CASES = [
     ("flood", "flows_in", {}),
     ("flood", "sources_in", {}),
     ("flood", "unanswered_in", {}),
-    ("flood", "syn_in", {}),
+    ("flood", "half_open_in", {}),
     ("flood", "packets_in", {"packets_in": 50_000, "bytes_in": 3e6, "packets_out": 50_000}),
     ("flood", "packets_in", {"packets_in": 50_000, "bytes_in": 6e7, "packets_out": 10}),
     ("traffic_surge", "packets_in", {"packets_in": 50_000, "bytes_in": 7e7, "packets_out": 25_000}),

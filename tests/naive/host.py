@@ -195,7 +195,12 @@ class NaiveHosts:
             initiator.count["refused_out"] += 1
         if bits & ESTABLISHED:
             self.promote(initiator)
-            initiator.count["logins_out"] += port in LOGIN_PORTS
+            responder.count["established_in"] += 1
+            if port in LOGIN_PORTS:
+                pair = hash_address(initiator.hash, responder.hash, self.key)
+                service = hash_address(pair, port | 1 << 32, self.key)
+                self.repeats["login", service] += 1
+                initiator.count["logins_out"] += self.repeats["login", service] > 1
 
     def open_flow(self, initiator, responder, packet):
         self.enter(initiator.address)
@@ -269,11 +274,12 @@ def features(host, unanswered, failures):
         "failed_damped": host.failed if failures else 0,
         "sources_in": min(host.distinct["sources"].estimate(), count["flows_in"]),
         "unanswered_in": max(count["flows_in"] - count["answered_in"], 0),
+        "half_open_in": max(count["syn_in"] - count["established_in"], 0),
         "logins_damped": host.logins if count["logins_out"] else 0,
         "arp_targets": min(host.distinct["arp"].estimate(), host.count["arp_requests"]),
     }
     plain = (
-        "new_peers new_services refused_out flows_in syn_in packets_out packets_in bytes_out bytes_in "
+        "new_peers new_services refused_out flows_in packets_out packets_in bytes_out bytes_in "
         "repeats_out dns_bytes_out dns_queries icmp_bytes_out binding_changes odd_flows"
     )
     values |= {name: count[name] for name in plain.split()}
