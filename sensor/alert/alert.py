@@ -111,7 +111,7 @@ class Incident:
     id: str
     status: Status
     count: int  # anomalous rows so far
-    first: int  # ns since the epoch
+    first: int  # when its first window began, ns since the epoch
     last: int
 
 

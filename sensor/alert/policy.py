@@ -88,6 +88,7 @@ class Policy:
     ) -> None:
         self._threshold = settings.p_value
         self._window_secs = window_secs
+        self._window = int(window_secs * 1_000_000_000)
         self._home = HomeNetworks(settings.home_networks)
         self._community_id = community_id
         self._incidents = IncidentTable(seed, settings.update_interval_secs, settings.close_after_secs)
@@ -193,7 +194,9 @@ class Policy:
             id=identifier(incident.id, status, incident.messages),
             time=now,
             severity=incident.severity,
-            incident=Incident(incident.id, status, incident.count, incident.first, incident.last),
+            incident=Incident(
+                incident.id, status, incident.count, incident.first - self._window, incident.last
+            ),
         )
         return incident.alert
 

@@ -23,7 +23,8 @@ def test_a_rare_and_material_row_opens_an_incident():
     )
     assert alert.severity == Severity.MEDIUM
     assert alert.incident.status == Status.OPEN
-    assert (alert.incident.count, alert.incident.first, alert.incident.last) == (1, alert.time, alert.time)
+    assert (alert.incident.count, alert.incident.last) == (1, alert.time)
+    assert alert.incident.first == alert.time - 10 * SECOND  # when the window began
     assert alert.time == START * SECOND
     assert (alert.p_value, alert.score, alert.threshold) == (1e-6, 6.0, 1e-4)
     assert [said.name for said in alert.detectors] == ["deviation", "half_space_trees"]
