@@ -33,7 +33,7 @@ _LOG = logging.getLogger(__name__)
 
 
 def observer(config: Config, interface: str) -> Observer:
-    """Return who the alerts are from; `interface` is the capture's name in replay."""
+    """Return who the alerts are from; `interface` is where the packets were seen."""
     return Observer(config.sensor.name or socket.gethostname(), sensor.__version__, interface)
 
 

@@ -155,4 +155,4 @@ class Observer:
 
     name: str
     version: str
-    interface: str  # or the capture's name in replay
+    interface: str  # in replay the configured one, or "replay"

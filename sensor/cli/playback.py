@@ -70,7 +70,9 @@ class Playback:
         files = CaptureFiles(self.captures)
         source: Source = files if self.factor is None else Paced(files, self.factor)
         progress = Progress(files.progress, shown=not self.quiet)
-        outlets = self._outlets(observer(self.config, files.name), progress)
+        # Not the file's name: the same packets give the same bytes, however they are cut into files.
+        seen_at = self.config.capture.interface or "replay"
+        outlets = self._outlets(observer(self.config, seen_at), progress)
         try:
             return run_replay(
                 self.config, source, outlets, signals, lambda line: progress.update(line.packets)

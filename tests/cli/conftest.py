@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -50,14 +51,14 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def sensor(tmp_path: Path) -> Runner:
-    """Run the command in a folder of its own and return what it wrote."""
+@pytest.fixture(scope="session")
+def run_sensor() -> Runner:
+    """Run the command in the folder that comes first and return what it wrote."""
 
-    def run(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(folder: Path, *arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-m", "sensor", *map(str, arguments)],
-            cwd=tmp_path,
+            cwd=folder,
             env={**os.environ, "COLUMNS": "120", **environment},
             capture_output=True,
             text=True,
@@ -66,3 +67,9 @@ def sensor(tmp_path: Path) -> Runner:
         )
 
     return run
+
+
+@pytest.fixture
+def sensor(tmp_path: Path, run_sensor: Runner) -> Runner:
+    """Run the command in a folder of its own and return what it wrote."""
+    return functools.partial(run_sensor, tmp_path)
