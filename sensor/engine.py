@@ -33,6 +33,8 @@ _NS = 1_000_000_000
 _BATCH_ROWS = 16_384
 #: Flow records scored at a time, at most.
 _FLOW_ROWS = 65_536
+#: Link types that are named in the counters: a capture can claim thousands.
+_MOST_LINK_TYPES = 8
 #: A flow this rare is odd; how many odd flows are too many is the host model's to say.
 _ODD_P = 1e-3
 #: The rarity beyond which a value on this network is unexpected, for the words.
@@ -121,7 +123,7 @@ class Engine:
     def counters(self) -> dict[str, dict[str, int]]:
         """Return what each stage counted, by stage."""
         return {
-            "packet": self._decoder.counters(),
+            "packet": {**self._decoder.counters(), **self._unknown_link_types()},
             "flow": {**self._meter.counters(), "one_way": self._one_way_flows, "odd": self._odd_flows},
             "feature": {**self._extractor.counters(), "windows": self._windows},
             "model": {
@@ -132,10 +134,6 @@ class Engine:
             "alert": self._policy.counters(),
         }
 
-    def unknown_link_types(self) -> dict[int, int]:
-        """Return frames by link type that could not be decoded."""
-        return self._decoder.unknown_link_types()
-
     def status(self) -> EngineStatus:
         """Return times, sizes and the models' states."""
         return EngineStatus(
@@ -145,6 +143,11 @@ class Engine:
             hosts=self._extractor.hosts,
             models={"flow": _model(self._flow_model), "host": _model(self._host_model)},
         )
+
+    def _unknown_link_types(self) -> dict[str, int]:
+        """Return frames by link type that cannot be decoded, the most frequent ones."""
+        types = sorted(self._decoder.unknown_link_types().items(), key=lambda item: (-item[1], item[0]))
+        return {f"error_unknown_link_type_{number}": count for number, count in types[:_MOST_LINK_TYPES]}
 
     def _start(self, time: int) -> None:
         """Begin the window that `time` lies in."""

@@ -193,3 +193,12 @@ def test_the_batch_is_only_read() -> None:
     Engine(SMALL, KEY).process(given_batch)
     assert np.array_equal(before.data, given_batch.data)
     assert np.array_equal(before.frames, given_batch.frames)
+
+
+def test_unknown_link_types_are_named_and_counted_up_to_a_limit() -> None:
+    engine = Engine(SMALL, KEY)
+    engine.process(batch([bytes(20)] * 40, link_type=[147] * 3 + [200 + i % 20 for i in range(37)]))
+    packet = engine.counters()["packet"]
+    assert packet["error_unknown_link_type"] == 40
+    assert packet["error_unknown_link_type_147"] == 3
+    assert sum(name.startswith("error_unknown_link_type_") for name in packet) == 8

@@ -53,14 +53,15 @@ def test_without_the_capability_it_is_77():
 
 
 def test_sinks_are_looked_at(sensor, tmp_path: Path):
+    first_problem = 78 if os.getuid() == 0 else 77  # others lack the permission too, and it comes first
     missing = tmp_path / "nowhere" / "alerts.jsonl"
     answer = sensor("check", "-q", "--set", f"sinks=[{{type: jsonl, path: {missing}}}]")
-    assert answer.returncode == 78
+    assert answer.returncode == first_problem
     assert "sink jsonl:" in answer.stderr
     answer = sensor(
         "check", "-q", "--set", "sinks=[{type: webhook, url: 'https://a.example/', secret_file: /no/such}]"
     )
-    assert answer.returncode == 78
+    assert answer.returncode == first_problem
     assert "sink webhook: secret_file: /no/such" in answer.stderr
 
 

@@ -39,7 +39,7 @@ def test_a_replay_needs_nothing_but_the_file(played):
     alerts = [json.loads(line) for line in (folder / "alerts.jsonl").read_text().splitlines()]
     assert len(alerts) == len(answer.stdout.splitlines())
     assert alerts[0]["source"]["ip"] == "192.0.2.66"
-    assert alerts[0]["observer"]["ingress"]["interface"]["name"].endswith("scan.pcap")
+    assert alerts[0]["observer"]["ingress"]["interface"]["name"] == "replay"
 
 
 def test_the_summary_is_on_standard_error(played):
