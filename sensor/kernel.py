@@ -1,10 +1,11 @@
 """One place for numba's options and for its on-disk cache.
 
 A kernel is a plain function over numpy arrays, compiled once. numba notices an
-edit of the file a kernel stands in, but not of the files it calls into; so the
-cache folder is named by a hash of every source that holds kernels. The cache
-is pickle: a folder that others can write to would be a way in, and is refused
-(kernels are then compiled anew at each start).
+edit of the file a kernel stands in, but not of the files it calls into, nor of
+its own settings; so the cache folder is named by a hash of every source that
+holds kernels and of all that compiles them. The cache is pickle: a folder that
+others can write to or put another in the place of would be a way in, and is
+refused (kernels are then compiled anew at each start).
 """
 
 from __future__ import annotations
@@ -12,18 +13,35 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _PACKAGE = Path(__file__).parent
 _KERNEL_PACKAGES = ("packet", "flow", "feature", "model", "sources")
+#: What compiles them. (The processor is numba's to watch: its index is by processor.)
+_COMPILERS = ("numba", "llvmlite", "numpy")
+#: Says where compiled code is kept, and nothing about the code.
+_CACHE_VARIABLE = "NUMBA_CACHE_DIR"
 
 
 def source_hash() -> str:
-    """Return a short hash of all sources that may hold kernels."""
-    digest = hashlib.sha256()
+    """Return a short hash of all that compiled code depends on.
+
+    That is every source that may hold kernels, Python, the libraries that
+    compile them, and numba's settings: with NUMBA_BOUNDSCHECK=1 the same source
+    is other code. Versions are read without importing numba: it has to be told
+    of the folder first.
+    """
+    digest = hashlib.sha256(sys.version.encode() + b"\0")
+    for name in _COMPILERS:
+        digest.update(f"{name} {version(name)}\0".encode())
+    for variable, value in sorted(os.environ.items()):
+        if variable.startswith("NUMBA_") and variable != _CACHE_VARIABLE:
+            digest.update(os.fsencode(f"{variable}={value}\0"))
     for name in _KERNEL_PACKAGES:
         for path in sorted((_PACKAGE / name).glob("*.py")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
@@ -43,22 +61,39 @@ def cache_root() -> Path:
 
 def _private_cache() -> Path | None:
     """Make the cache folder and return it, or None where it would not be ours alone."""
-    folder = cache_root() / source_hash()
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        status = folder.stat()
-    except OSError:
-        return None
-    if status.st_uid not in (0, os.getuid()) or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        # Without links: each folder on the way is then one that is looked at below.
+        folder = (cache_root() / source_hash()).resolve()
+        _make(folder)
+        if not _is_ours(folder.stat()) or not all(_is_safe(parent.stat()) for parent in folder.parents):
+            return None
+    except (OSError, RuntimeError):  # RuntimeError: links in a circle, or no home
         return None
     return folder if os.access(folder, os.W_OK) else None
+
+
+def _make(folder: Path) -> None:
+    """Make the folder and those above it that are missing, for us alone whatever the umask."""
+    for path in (*reversed(folder.parents), folder):
+        if not path.is_dir():
+            path.mkdir(mode=0o700, exist_ok=True)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """Return whether nobody but this user and root can write to a folder."""
+    return status.st_uid in (0, os.getuid()) and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _is_safe(status: os.stat_result) -> bool:
+    """Return whether nobody else can put another folder in the place of ours within this one."""
+    return _is_ours(status) or (status.st_uid in (0, os.getuid()) and bool(status.st_mode & stat.S_ISVTX))
 
 
 #: The folder that holds compiled kernels, or None where it would not be ours alone.
 CACHE = _private_cache()
 if CACHE is not None:
     # Set before numba is imported: it reads the variable once.
-    os.environ["NUMBA_CACHE_DIR"] = str(CACHE)
+    os.environ[_CACHE_VARIABLE] = str(CACHE)
 
 import numba  # noqa: E402  (the cache folder has to be known first)
 import numpy as np  # noqa: E402
