@@ -91,8 +91,8 @@ class Live:
     def run(self, signals: Signals) -> Snapshot:
         """Capture until a signal says stop; return the last counters.
 
-        The kernels are compiled before the ring is opened, because packets
-        that came meanwhile would be lost.
+        The kernels are compiled and the engine is made before the ring is
+        opened, because packets that came meanwhile would be lost.
 
         Raises
         ------
@@ -110,8 +110,9 @@ class Live:
             _LOG.info("preparing kernels (the first start compiles them, which takes a minute)")
             warm_up(settings)
             options = self._config.capture.model_dump(exclude={"interface"})
+            engine = Engine(settings, secret_key())  # its tables take a while too
             source = AfPacket(self._config.capture.interface, **options)
-            line = Line(source, Engine(settings, secret_key()), [*self._printers, *deliveries])
+            line = Line(source, engine, [*self._printers, *deliveries])
             _LOG.info("capturing from %s", source.name)
             self._drive(line, signals)
         finally:
@@ -153,7 +154,7 @@ class Live:
             _LOG.warning("reload took the sinks; a restart is needed for: %s", ", ".join(changed))
         old = line.outlets[len(self._printers) :]
         line.outlets = (*self._printers, *fresh)
-        self._retired += _start_closing(old)
+        self._retired = [thread for thread in self._retired if thread.is_alive()] + _start_closing(old)
         _LOG.info("reloaded: %d sinks", len(fresh))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,8 @@ from sensor.sinks.credential import locate
 from sensor.sinks.settings import JsonlSettings
 
 _CAP_NET_RAW = 13  # linux/capability.h
+_SIOCGIFFLAGS = 0x8913  # linux/sockios.h
+_IFF_UP = 1  # linux/if.h
 _ETHERNET = 1  # LINKTYPE_ETHERNET
 _PERMISSION_HELP = (
     "capturing needs CAP_NET_RAW: run as root, use the systemd unit, "
@@ -45,7 +49,10 @@ class Finding:
 
 def preflight(config: Config) -> list[Finding]:
     """Return all findings for `config`; nothing is sent and no packet is read."""
-    findings = [_interface(config.capture.interface)] if config.capture.interface else []
+    findings: list[Finding] = []
+    if config.capture.interface:
+        there = _interface(config.capture.interface)
+        findings.append(there if there.problem else _state(config.capture.interface))
     findings += [_permission(), *_filter(config.capture.bpf), *_sinks(config)]
     return findings
 
@@ -56,7 +63,8 @@ def require_capture(config: Config) -> None:
     Raises
     ------
     CaptureError
-        There is no such interface, or no permission (exit code 77).
+        There is no such interface, or no permission (exit code 77). One that is
+        down is no reason: the capture begins when it comes up.
     """
     for finding in (_interface(config.capture.interface), _permission()):
         if finding.problem:
@@ -70,11 +78,24 @@ def _interface(name: str) -> Finding:
     subject = f"interface {name}"
     if name not in known:
         return Finding(subject, f"there is none; here are: {', '.join(known)}")
+    return Finding(subject, note="is there")
+
+
+def _state(name: str) -> Finding:
+    """Look whether somebody has set the interface up: no packet comes from one that is down."""
+    subject = f"interface {name}"
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as asked:
+            answer = fcntl.ioctl(asked.fileno(), _SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
+    except OSError as error:
+        return Finding(subject, f"its state cannot be read: {error.strerror}")
+    if not struct.unpack_from("=H", answer, 16)[0] & _IFF_UP:
+        return Finding(subject, f"is down, no packet can come; set it up: ip link set {name} up")
     try:
         state = Path("/sys/class/net", name, "operstate").read_text().strip()
     except OSError:
         state = "unknown"
-    return Finding(subject, note=f"is there, {state}")
+    return Finding(subject, note=f"is there and up, link {state}")
 
 
 def _permission() -> Finding:

@@ -95,6 +95,7 @@ _LOSS_WORDS = (
     "gave_up",
     "ignored",
     "incidents_refused",
+    "interface_down",
     "late_",
     "limit",
     "malformed",

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sensor.engine import Engine
-from sensor.kernel import cache_root, source_hash
+from sensor.kernel import CACHE
 from sensor.packet.batch import FRAME, PacketBatch
 from sensor.settings import EngineSettings
 
@@ -25,12 +25,12 @@ _ETHERNET = 1  # LINKTYPE_ETHERNET
 
 def kernels_are_kept() -> bool:
     """Return whether a warm-up of these sources has filled the cache before."""
-    return _mark().exists()
+    return CACHE is not None and _mark(CACHE).exists()
 
 
-def _mark() -> Path:
+def _mark(folder: Path) -> Path:
     """Return the file that says: this folder of the cache is complete."""
-    return cache_root() / source_hash() / "complete"
+    return folder / "complete"
 
 
 def warm_up(settings: EngineSettings) -> None:
@@ -48,9 +48,9 @@ def warm_up(settings: EngineSettings) -> None:
     engine = Engine(small, _KEY)
     engine.process(_batch(settings.feature.window_secs))
     engine.flush()
-    if _mark().parent.is_dir():
+    if CACHE is not None:
         with contextlib.suppress(OSError):  # a cache that cannot be written to is done without
-            os.close(os.open(_mark(), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+            os.close(os.open(_mark(CACHE), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
 
 
 def _batch(window_secs: float) -> PacketBatch:

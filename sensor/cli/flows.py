@@ -40,6 +40,7 @@ def flows(
     from sensor.archive.writer import JsonLinesWriter, open_writer
     from sensor.cli.progress import Progress
     from sensor.cli.settings import read_config
+    from sensor.errors import CaptureError
     from sensor.export import FlowExport
     from sensor.printer import ReaderGoneError
     from sensor.signals import Signals
@@ -55,15 +56,19 @@ def flows(
         progress.update(export.packets)
         return not signals.stop
 
+    told = False
     try:
         with Signals(service=False) as signals:
             export.run(writer, after_batch)
         writer.close()
+    except CaptureError:
+        told = True  # the error names every file and what is wrong with it
+        raise
     except BrokenPipeError as error:
         raise ReaderGoneError("standard output was closed") from error
     finally:
         progress.clear()
-        for damage in files.warnings:
+        for damage in () if told else files.warnings:
             typer.echo(f"sensor: warning: {damage}", err=True)
     if not quiet:
         started = export.counters()["flow"]["flows_started"]

@@ -12,7 +12,7 @@ from sensor.app import observer, run_replay, start_deliveries
 from sensor.cli.output import standard_output
 from sensor.cli.progress import Progress
 from sensor.config.models import Config
-from sensor.errors import SensorError
+from sensor.errors import CaptureError, SensorError
 from sensor.line import Outlet
 from sensor.signals import Signals
 from sensor.sinks.settings import JsonlSettings
@@ -73,13 +73,17 @@ class Playback:
         # Not the file's name: the same packets give the same bytes, however they are cut into files.
         seen_at = self.config.capture.interface or "replay"
         outlets = self._outlets(observer(self.config, seen_at), progress)
+        told = False
         try:
             return run_replay(
                 self.config, source, outlets, signals, lambda line: progress.update(line.packets)
             )
+        except CaptureError:
+            told = True  # the error names every file and what is wrong with it
+            raise
         finally:
             progress.clear()
-            for damage in files.warnings:
+            for damage in () if told else files.warnings:
                 _say(f"warning: {damage}")
 
     def _outlets(self, seen_by: Observer, progress: Progress) -> list[Outlet]:

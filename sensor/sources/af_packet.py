@@ -41,6 +41,9 @@ _COUNTED = (
     *("outgoing_packets", "malformed_packets", "walked_blocks"),
 )
 
+#: A clock that steps back by less is waited for: packets count at the latest time seen.
+_CLOCK_STEP_NS = 10_000_000_000
+
 
 class AfPacket:
     """Packets of one network interface, as they arrive.
@@ -49,7 +52,8 @@ class AfPacket:
     ----------
     interface
         Its name. It may be down, and may go down and up; when it is deleted
-        the iteration ends with a `CaptureError`.
+        the iteration ends with a `CaptureError`; likewise when the clock is
+        set back by more than 10 s.
     bpf
         Filter expression as for tcpdump; empty for everything.
     promiscuous
@@ -195,6 +199,12 @@ class AfPacket:
         """Read the kernel's counts and say whether the interface is still the one that was opened."""
         self._tick_due = time.monotonic() + TICK_SECS
         self._read_statistics()
+        behind = self._now - time.time_ns()
+        if behind > _CLOCK_STEP_NS:
+            # Capture time cannot go back: until the clock had caught up, nothing would be judged.
+            raise CaptureError(
+                f"the clock was set back by {behind // 1_000_000_000} s; start anew to go by the new time"
+            )
         return packet_socket.interface_index(self._socket, self.name) == self._index
 
     def _read_statistics(self) -> None:

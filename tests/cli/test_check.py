@@ -35,6 +35,23 @@ def test_the_interface_has_to_be_there(sensor):
     assert "Traceback" not in answer.stderr
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="root is needed to make a network namespace")
+def test_an_interface_that_is_down_is_a_problem():
+    space = f"sensor-check-{os.getpid()}"
+    if not shutil.which("ip") or subprocess.run(["ip", "netns", "add", space], check=False).returncode:
+        pytest.skip("network namespaces cannot be made here")
+    command = ["ip", "netns", "exec", space, sys.executable, "-m", "sensor", "check", "-q", "-i", "lo"]
+    try:  # a new namespace's loopback is down
+        down = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        subprocess.run(["ip", "-n", space, "link", "set", "lo", "up"], check=True)
+        up = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    finally:
+        subprocess.run(["ip", "netns", "del", space], check=True)
+    assert down.returncode == 1
+    assert down.stderr == "sensor: interface lo: is down, no packet can come; set it up: ip link set lo up\n"
+    assert (up.returncode, up.stderr) == (0, "")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="root is needed to give the capability away")
 def test_without_the_capability_it_is_77():
     if not shutil.which("setpriv"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import signal
 import struct
 import threading
@@ -158,3 +159,19 @@ def test_counters_can_be_read_by_another_thread_while_packets_come(wire):
     reader.join()
     assert len(got) == 2000
     assert readings == sorted(readings)
+
+
+def test_a_clock_that_is_set_back_ends_it_rather_than_blind_it(wire, monkeypatch):
+    source = wire.open()
+    batches = iter(source)
+    wire.send(frame(b"one"))
+    while not next(batches).frames.size:
+        pass
+    honest = time.time_ns
+    monkeypatch.setattr(time, "time_ns", lambda: honest() - 5_000_000_000)
+    deadline = time.monotonic() + 2.5
+    while time.monotonic() < deadline:  # a small step is waited for
+        next(batches)
+    monkeypatch.setattr(time, "time_ns", lambda: honest() - 3_600_000_000_000)
+    with pytest.raises(CaptureError, match="the clock was set back by 3"):
+        collections.deque(batches, maxlen=0)
