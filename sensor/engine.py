@@ -210,7 +210,7 @@ class Engine:
             self._keep(flows)
         self._score_flows()
         for odd in self._odd:
-            self._extractor.mark_odd(odd, np.ones(len(odd), np.bool_))
+            self._extractor.mark_odd(odd)
         self._odd.clear()
         closed = self._extractor.close()
         self._windows += 1

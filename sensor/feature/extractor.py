@@ -49,9 +49,9 @@ class Extractor:
         """Take in packets of the current window and the meter's events for them, row by row."""
         activity.observe(self._table, packets, events)
 
-    def mark_odd(self, flows: Flows, odd: npt.NDArray[np.bool_]) -> None:
+    def mark_odd(self, flows: Flows) -> None:
         """Count the flows that the flow models found odd at their initiators."""
-        window.mark_odd(self._table, flows, odd)
+        window.mark_odd(self._table, flows)
 
     def close(self) -> HostWindow:
         """End the current window and return its rows; they are borrowed until the next call."""

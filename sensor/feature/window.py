@@ -128,10 +128,9 @@ def close(
 
 
 @kernel
-def mark_odd(table: HostTable, flows: Flows, odd: npt.NDArray[np.bool_]) -> None:
-    """Count each odd flow at its initiator, if that was active in this window."""
+def mark_odd(table: HostTable, flows: Flows) -> None:
+    """Count each of the odd `flows` at its initiator, if that was active in this window."""
     for index in range(flows.shape[0]):
-        if odd[index]:
-            slot = find(table, flows[index].src_hi, flows[index].src_lo)
-            if slot >= 0 and table.rows[slot].window == table.state[WINDOW]:
-                table.rows[slot].odd_flows += 1
+        slot = find(table, flows[index].src_hi, flows[index].src_lo)
+        if slot >= 0 and table.rows[slot].window == table.state[WINDOW]:
+            table.rows[slot].odd_flows += 1

@@ -91,11 +91,11 @@ def test_odd_flows_count_at_their_initiator_while_it_is_active():
     for name in ("src_hi", "src_lo"):
         flows[name] = mine[name]
     flows["src_lo"][3] = 99  # nobody here
-    extractor.mark_odd(flows, np.array([True, False, True, True]))
+    extractor.mark_odd(flows[[True, False, True, True]])
     column = names(HOST_FEATURES).index("odd_flows")
     assert np.expm1(extractor.close().x[:, column]).round(6).tolist() == [2, 0]
     extractor.start(2)
-    extractor.mark_odd(flows, np.ones(4, np.bool_))
+    extractor.mark_odd(flows)
     assert extractor.idle
     observe(extractor, packet())
     assert extractor.close().x[0, column] == 0
