@@ -108,6 +108,7 @@ Int: TypeAlias = Any
 # No reference counting: handing arrays to a kernel costs an atomic operation an array and call,
 # which was half of all time spent; without it kernels cannot allocate, and must not.
 _NJIT = numba.njit(cache=CACHE is not None, nogil=True, error_model="numpy", forceinline=True, _nrt=False)
+_OUTLINED = numba.njit(cache=CACHE is not None, nogil=True, error_model="numpy", _nrt=False)
 
 
 def kernel(function: _F) -> _F:
@@ -120,6 +121,16 @@ def kernel(function: _F) -> _F:
     ``NUMBA_DISABLE_JIT=1`` kernels stay plain Python (coverage, fuzzing).
     """
     compiled: _F = _NJIT(function)
+    return compiled
+
+
+def outlined(function: _F) -> _F:
+    """Compile `function` as `kernel` does, but as code of its own instead of into each caller.
+
+    For what few packets need (a TLS greeting, a tunnel): it keeps the loop that
+    calls it small, and is compiled once.
+    """
+    compiled: _F = _OUTLINED(function)
     return compiled
 
 

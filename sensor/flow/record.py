@@ -46,6 +46,7 @@ class FlowEvent(enum.IntFlag):
     RETRANSMISSION = 0x10  # TCP payload at or below what was already seen
     CLOSED = 0x20  # the flow went to linger with this packet
     CONTINUED = 0x40  # the active timeout split the flow just before this packet
+    SHED = 0x80  # under overload: the packet would have begun a flow and got none
 
 
 _DIRECTION: list[tuple[str, type]] = [
@@ -111,6 +112,7 @@ FLOW_EVENT = record_dtype(
         ("flow", np.int32),  # slot in the meter's table; -1: no flow (ARP, errors ...)
         ("bits", np.uint8),  # FlowEvent
         ("reverse", np.uint8),  # 1: sent by the responder
+        ("weight", np.uint16),  # of a new flow: how many like it this one stands for
     ]
 )
 

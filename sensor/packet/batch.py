@@ -44,11 +44,19 @@ class PacketBatch(NamedTuple):
     now
         ns since the epoch that capture time has surely reached. No later
         batch of a live source holds an earlier packet.
+    lost
+        Frames that the source knows it lost since the batch before: kernel
+        drops, or a capture's own drop counts.
+    sampling
+        1: all is well. n > 1: the source cannot keep up; of new flows that
+        sources with many send, the meter is to take 1 in n (`flow.shed`).
     """
 
     data: Bytes
     frames: Frames
     now: int
+    lost: int = 0
+    sampling: int = 1
 
 
 def empty_batch(now: int) -> PacketBatch:

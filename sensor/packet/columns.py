@@ -37,6 +37,9 @@ class DecodeError(enum.IntEnum):
     BAD_EXTENSION_HEADER = 10
     BAD_ARP = 11
     EMPTY_FRAME = 12
+    TRUNCATED_TUNNEL = 13  # a tunnel's header does not fit in the captured bytes
+    BAD_TUNNEL = 14  # a tunnel's header contradicts itself
+    PROTECTED_LINK = 15  # 802.11 data that is encrypted
 
 
 class PacketKind(enum.IntEnum):
@@ -46,6 +49,36 @@ class PacketKind(enum.IntEnum):
     OTHER = 1  # a whole frame of a protocol that has no flow (LLDP, STP ...)
     ARP = 2
     IP = 3
+    DUPLICATE = 4  # a copy of a frame just seen, which the mirror made: see `duplicate`
+
+
+class TunnelType(enum.IntEnum):
+    """What carried the packet: the innermost tunnel or label, where there are several."""
+
+    NONE = 0
+    MPLS = 1
+    PPPOE = 2
+    GRE = 3
+    ERSPAN = 4
+    VXLAN = 5
+    GENEVE = 6
+    GTP_U = 7
+    L2TP = 8
+    IP_IN_IP = 9  # 4in4, 4in6, 6in6
+    SIX_IN_FOUR = 10  # 6in4, 6to4, ISATAP
+    TEREDO = 11
+    ETHER_IP = 12
+    PBB = 13  # 802.1ah MAC-in-MAC
+    NSH = 14
+    CAPWAP = 15
+
+
+class FragmentFlag(enum.IntFlag):
+    """What is odd about an IP fragment."""
+
+    PORTS_KNOWN = 0x01  # a later fragment whose ports are its first one's
+    OVERLAP = 0x02  # covers bytes that an earlier fragment of the datagram covered
+    TINY = 0x04  # too small for what it is: a cut inside the transport header, or a short middle
 
 
 class TcpFlag(enum.IntFlag):
@@ -72,6 +105,7 @@ PACKET = record_dtype(
         ("src_mac", np.uint64),  # 48 bits, big-endian value; 0 when the link has none
         ("dst_mac", np.uint64),
         ("payload_offset", np.int64),  # of the transport payload in batch.data; -1 absent
+        ("outer_offset", np.int64),  # of the IP header of the innermost tunnel; -1 no IP tunnel
         ("wirelen", np.uint32),  # frame bytes on the wire
         ("caplen", np.uint32),  # frame bytes captured
         ("ip_bytes", np.uint32),  # IP header + payload, from the IP header
@@ -80,6 +114,7 @@ PACKET = record_dtype(
         ("tcp_seq", np.uint32),
         ("tcp_ack", np.uint32),
         ("fragment_id", np.uint32),  # IP identification; set for every IPv4 packet
+        ("tunnel_id", np.uint32),  # label, VNI, TEID, key, session ...: what `tunnel` calls its id
         ("src_port", np.uint16),  # ICMP/ICMPv6: type in src_port, code in dst_port
         ("dst_port", np.uint16),
         ("tcp_window", np.uint16),
@@ -96,6 +131,9 @@ PACKET = record_dtype(
         ("ttl", np.uint8),
         ("tcp_flags", np.uint8),
         ("more_fragments", np.uint8),
+        ("fragment_flags", np.uint8),  # FragmentFlag
+        ("tunnel", np.uint8),  # TunnelType
+        ("tunnel_layers", np.uint8),  # how many tunnels, one in another
     ]
 )
 
