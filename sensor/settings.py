@@ -21,6 +21,17 @@ PRIVATE_NETWORKS = (
 
 
 @dataclass(frozen=True, slots=True)
+class PacketSettings:
+    """What of a frame is looked at."""
+
+    #: "inner": the packet within tunnels; "outer": what carries it.
+    tunnels: str = "inner"
+    #: "off", "on", or "auto": copies that the mirror makes are left out once it is seen to make them.
+    duplicates: str = "auto"
+    duplicate_window_secs: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
 class FlowSettings:
     """The flow table: its size and its patience."""
 
@@ -70,6 +81,7 @@ class EngineSettings:
     """Everything the engine needs to give the same alerts for the same packets."""
 
     seed: int = 1
+    packet: PacketSettings = field(default_factory=PacketSettings)
     flow: FlowSettings = field(default_factory=FlowSettings)
     feature: FeatureSettings = field(default_factory=FeatureSettings)
     model: ModelSettings = field(default_factory=ModelSettings)

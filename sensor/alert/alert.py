@@ -52,6 +52,7 @@ class Kind:
     id: str  # e.g. "port_scan"
     name: str  # e.g. "Port scan"
     technique: Technique | None
+    about_sensor: bool = False  # the sensor's own state, and nothing on the network
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +148,7 @@ class Alert:
     incident: Incident
     model: Model
     next_step: str  # what to look at next
+    sampling: int = 1  # n > 1: under overload, 1 in n new flows of busy sources was looked at
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,13 @@ from sensor.settings import (
     FeatureSettings,
     FlowSettings,
     ModelSettings,
+    PacketSettings,
 )
 from sensor.sinks.settings import SinkSettings
 
 _ENGINE = EngineSettings()
-_FLOW, _FEATURE, _MODEL, _ALERT = _ENGINE.flow, _ENGINE.feature, _ENGINE.model, _ENGINE.alert
+_PACKET, _FLOW, _FEATURE = _ENGINE.packet, _ENGINE.flow, _ENGINE.feature
+_MODEL, _ALERT = _ENGINE.model, _ENGINE.alert
 
 _MEBIBYTE = 1 << 20
 #: Longest BPF text taken: a filter is a line, not a program.
@@ -96,6 +98,23 @@ class CaptureConfig(_Section):
         if self.ring_bytes % self.block_bytes or self.ring_bytes < 2 * self.block_bytes:
             raise ValueError("ring_bytes should be block_bytes times 2 or more, without a rest")
         return self
+
+
+class PacketConfig(_Section):
+    """What of a frame is looked at."""
+
+    tunnels: Literal["inner", "outer"] = Field(
+        default="inner", description="Judge the packet within tunnels, or what carries it."
+    )
+    duplicates: Literal["off", "on", "auto"] = Field(
+        default="auto", description="Leave out copies that the mirror makes; auto: when it makes them."
+    )
+    duplicate_window_secs: float = Field(
+        default=_PACKET.duplicate_window_secs,
+        ge=0.0001,
+        le=0.1,
+        description="A copy comes within this time of its original.",
+    )
 
 
 class FlowConfig(_Section):
@@ -249,6 +268,7 @@ class Config(_Section):
 
     sensor: SensorConfig = SensorConfig()
     capture: CaptureConfig = CaptureConfig()
+    packet: PacketConfig = PacketConfig()
     flow: FlowConfig = FlowConfig()
     feature: FeatureConfig = FeatureConfig()
     model: ModelConfig = ModelConfig()
@@ -272,6 +292,7 @@ class Config(_Section):
         model["detectors"] = tuple((one.path, dict(one.parameters)) for one in self.model.detectors)
         return EngineSettings(
             seed=self.sensor.seed,
+            packet=PacketSettings(**dict(self.packet)),
             flow=FlowSettings(**dict(self.flow)),
             feature=FeatureSettings(**dict(self.feature)),
             model=ModelSettings(**model),

@@ -126,7 +126,7 @@ def _event(alert: Alert) -> _Fields:
     sentences = "; ".join(reason.sentence for reason in alert.reasons if reason.sentence)
     return {
         "kind": "alert",
-        "category": ["network", "intrusion_detection"],
+        "category": ["network"] if alert.kind.about_sensor else ["network", "intrusion_detection"],
         "type": ["info"],
         "action": _ACTION[Status(incident.status)],
         "id": printable(alert.id, ID_BYTES),
@@ -143,10 +143,11 @@ def _event(alert: Alert) -> _Fields:
 
 def _rule(alert: Alert) -> _Fields:
     technique = alert.kind.technique
+    category = "Sensor health" if alert.kind.about_sensor else "Anomaly"
     return {
         "id": printable(alert.kind.id, ID_BYTES),
         "name": printable(alert.kind.name),
-        "category": printable(technique.tactic_name) if technique else "Anomaly",
+        "category": printable(technique.tactic_name) if technique else category,
     }
 
 
@@ -226,6 +227,7 @@ def _sensor(alert: Alert) -> _Fields:
             "last": utc(incident.last),
         },
         "model": {"generation": whole(model.generation), "trained_rows": whole(model.trained_rows)},
+        "sampling": whole(alert.sampling) if alert.sampling > 1 else None,
         "next_step": printable(alert.next_step, SENTENCE_BYTES),
     }
 
