@@ -27,6 +27,8 @@ FLOORS = {
     "model": 1,
     "alert": 1,
     "engine": 2,
+    "metering": 2,
+    "detection": 2,
     "telemetry": 2,
     "sources": 3,
     "sinks": 3,

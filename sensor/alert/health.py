@@ -80,7 +80,8 @@ CONDITIONS: Mapping[str, Condition] = {
         _condition(
             ("one_way_mirror", "Mirror shows one direction only"),
             Severity.MEDIUM,
-            "Let the switch mirror both directions (rx and tx). Until then what needs an answer is not judged.",
+            "Let the switch mirror both directions (rx and tx). Until then, what needs an answer to be "
+            "told is not judged.",
         ),
         _condition(
             ("duplicated_mirror", "Mirror shows packets twice"),

@@ -1,0 +1,209 @@
+"""The half of the engine that judges: features, models, alerts. It sees every host whole.
+
+Flows and hosts are scored when a window of packet time ends, in the order in
+which they ended and first acted.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from sensor.alert.alert import Alert, Model, ModelState
+from sensor.alert.policy import Policy, Scored
+from sensor.feature.extractor import Extractor
+from sensor.feature.flow import flow_rows
+from sensor.feature.schema import FLOW_FEATURES, HOST_FEATURES, groups, names
+from sensor.flow.community_id import address_bytes, community_id_of
+from sensor.flow.record import FLOW, Flows
+from sensor.metering import Observed, Part
+from sensor.model.ensemble import Ensemble
+from sensor.model.settings import Settings
+from sensor.settings import EngineSettings, ModelSettings
+
+_NS = 1_000_000_000
+#: Flow records scored at a time, at most.
+_FLOW_ROWS = 65_536
+#: A flow this rare is odd; how many odd flows are too many is the host model's to say.
+_ODD_P = 1e-3
+#: The rarity beyond which a value on this network is unexpected, for the words.
+_EXPECTED_P = 1e-3
+
+
+class Detection:
+    """Turns what the metering gives into alerts.
+
+    Parameters
+    ----------
+    settings
+        All that decides the result, beside the packets.
+    key
+        128-bit secret of the hash tables, as two words.
+    """
+
+    def __init__(self, settings: EngineSettings, key: tuple[int, int]) -> None:
+        feature = settings.feature
+        self._settings = settings
+        self._extractor = Extractor(feature, settings.flow.capacity, key)
+        self._policy = Policy(settings.alert, settings.seed, feature.window_secs, _community_id)
+        self._flow_model = _ensemble(settings.model, settings.seed, FLOW_FEATURES)
+        self._host_model = _ensemble(settings.model, settings.seed + 1, HOST_FEATURES)
+        self._length = int(feature.window_secs * _NS)
+        self._window = -1
+        self._flows = np.zeros(_FLOW_ROWS, FLOW)
+        self._flow_count = 0
+        self._odd: list[Flows] = []
+        self._windows = 0
+        self._odd_flows = 0
+        self._one_way_flows = 0
+        self._lessons_left_out = 0
+
+    @property
+    def hosts(self) -> int:
+        """How many hosts are known."""
+        return self._extractor.hosts
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """What the models know, by name."""
+        return {"flow": _model(self._flow_model), "host": _model(self._host_model)}
+
+    def take(self, part: Part) -> list[Alert]:
+        """Take in one part; the end of a window may give alerts."""
+        if isinstance(part, Observed):
+            self._begin(part.window)
+            self._extractor.observe(part.packets, part.events)
+            self._keep(part.flows)
+            return []
+        self._begin(part.window)
+        alerts = self._close()
+        # Where nothing is open, windows without packets change nothing.
+        for empty in range(part.window + 1, part.following):
+            if self._policy.quiet:
+                break
+            self._begin(empty)
+            alerts += self._close()
+        return alerts
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Return what each stage counted, by stage."""
+        return {
+            "flow": {"one_way": self._one_way_flows, "odd": self._odd_flows},
+            "feature": {**self._extractor.counters(), "windows": self._windows},
+            "model": {
+                "lessons_left_out": self._lessons_left_out,
+                **{f"flow_{name}": count for name, count in self._flow_model.counters().items()},
+                **{f"host_{name}": count for name, count in self._host_model.counters().items()},
+            },
+            "alert": self._policy.counters(),
+        }
+
+    def _begin(self, window: int) -> None:
+        """Begin `window` unless it is the current one."""
+        if window != self._window:
+            self._window = window
+            self._extractor.start(window)
+
+    def _keep(self, flows: Flows) -> None:
+        """Keep records until the window ends, or until there is a full chunk of them."""
+        while len(flows):
+            room = min(_FLOW_ROWS - self._flow_count, len(flows))
+            self._flows[self._flow_count : self._flow_count + room] = flows[:room]
+            self._flow_count += room
+            flows = flows[room:]
+            if self._flow_count == _FLOW_ROWS:
+                self._score_flows()
+
+    def _score_flows(self) -> None:
+        """Score the kept records and learn the ordinary ones.
+
+        A flow without an answer tells of its sender only, and anybody can invent
+        one: such flows count as the host's failures and are not scored.
+        """
+        flows = self._flows[: self._flow_count]
+        self._flow_count = 0
+        answered = flows[flows["reverse_packets"] > 0]
+        self._one_way_flows += len(flows) - len(answered)
+        if not len(answered):
+            return
+        x = flow_rows(answered)
+        scores = self._flow_model.score_many(x)
+        odd = scores.p <= _ODD_P
+        involved = self._involved()
+        teaches = ~(np.isin(answered["src_lo"], involved) | np.isin(answered["dst_lo"], involved))
+        self._flow_model.learn(x, scores, self._lessons(teaches))
+        if odd.any():
+            self._odd.append(answered[odd])
+            self._odd_flows += int(odd.sum())
+
+    def _close(self) -> list[Alert]:
+        """End the current window: score its flows and hosts, judge, learn."""
+        self._score_flows()
+        for odd in self._odd:
+            self._extractor.mark_odd(odd)
+        self._odd.clear()
+        closed = self._extractor.close()
+        self._windows += 1
+        scores = self._host_model.score_many(closed.x)
+        scored = Scored(
+            p_values=scores.p,
+            detector_p=scores.p_by_detector,
+            detector_scores=scores.score_by_detector,
+            detectors=scores.names,
+            feature_p=scores.feature_p,
+            expected=self._host_model.expected_upper(_EXPECTED_P),
+            model=_model(self._host_model),
+        )
+        alerts, suspicious = self._policy.judge(closed, scored, (self._window + 1) * self._length)
+        involved = np.isin(closed.rows["lo"], self._involved())
+        teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~involved
+        self._host_model.learn(closed.x, scores, self._lessons(teaches))
+        self._extractor.learn(closed, teaches & (scores.p > self._settings.model.gate_p))
+        return alerts
+
+    def _lessons(self, teaches: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Return at most `lessons_per_window` of the rows that may teach, evenly spread over them.
+
+        What is normal does not need every row of a busy window, and whoever
+        sends the most rows must not be able to turn the models over in seconds.
+        """
+        most = self._settings.model.lessons_per_window
+        rows = np.flatnonzero(teaches)
+        if len(rows) <= most:
+            return teaches
+        self._lessons_left_out += len(rows) - most
+        chosen = np.zeros_like(teaches)
+        chosen[rows[np.arange(most) * len(rows) // most]] = True
+        return chosen
+
+    def _involved(self) -> npt.NDArray[np.uint64]:
+        """Return the low words of the addresses in open incidents: they teach nothing."""
+        return np.array([lo for _, lo in self._policy.involved()], np.uint64)
+
+
+def _ensemble(settings: ModelSettings, seed: int, features: tuple) -> Ensemble:  # type: ignore[type-arg]
+    host = features is HOST_FEATURES
+    return Ensemble(
+        names(features),
+        groups(features),
+        settings=Settings(
+            n_trees=settings.trees,
+            height=settings.height,
+            window_rows=settings.window_rows,
+            scaler_rows=settings.scaler_rows,
+            gate_p=settings.gate_p,
+            seed=seed,
+        ),
+        floors=np.log1p([feature.floor for feature in features]) if host else None,
+        detectors=settings.detectors,
+    )
+
+
+def _community_id(
+    source: tuple[int, int], target: tuple[int, int], protocol: int, ports: tuple[int, int], version: int
+) -> str:
+    return community_id_of(address_bytes(*source, version), address_bytes(*target, version), protocol, *ports)
+
+
+def _model(ensemble: Ensemble) -> Model:
+    return Model(ModelState(ensemble.state_name), ensemble.generation, ensemble.trained_rows)

@@ -1,0 +1,145 @@
+"""The metering process (RFC 5470): frames in, packets, events and flow records out, window by window.
+
+The half of the engine that touches every byte and decides nothing. Windows of
+packet time are cut here, so that whoever judges needs no look at the packets'
+times, and so that several of these may share the work of one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from sensor.flow.meter import Meter
+from sensor.flow.record import FLOW, FLOW_EVENT, FlowEvents, Flows
+from sensor.packet.batch import PacketBatch
+from sensor.packet.columns import PACKET, Packets
+from sensor.packet.decode import Decoder
+from sensor.settings import EngineSettings
+
+_NS = 1_000_000_000
+#: Rows the decoder starts with; sources' usual batch.
+_BATCH_ROWS = 16_384
+#: Link types that are named in the counters: a capture can claim thousands.
+_MOST_LINK_TYPES = 8
+_NO_PACKETS = np.zeros(0, PACKET)
+_NO_EVENTS = np.zeros(0, FLOW_EVENT)
+_NO_FLOWS = np.zeros(0, FLOW)
+
+
+class Observed(NamedTuple):
+    """Packets of one window and what they did. Arrays are borrowed until the next step.
+
+    Parameters
+    ----------
+    window
+        Index of the window, in windows since the epoch.
+    packets
+        `PACKET`, shape (n,).
+    events
+        `FLOW_EVENT`, shape (n,).
+    flows
+        `FLOW`, shape (m,): the records that left.
+    """
+
+    window: int
+    packets: Packets
+    events: FlowEvents
+    flows: Flows
+
+
+class WindowEnd(NamedTuple):
+    """A window is over: nothing more comes for it. `following` is the next that anything can be in."""
+
+    window: int
+    following: int
+
+
+Part = Observed | WindowEnd
+
+
+class Metering:
+    """Decoder and meter, cut at windows of packet time that are aligned to the epoch.
+
+    Parameters
+    ----------
+    settings
+        All that decides the result, beside the packets.
+    key
+        128-bit secret of the hash tables, as two words.
+    """
+
+    def __init__(self, settings: EngineSettings, key: tuple[int, int]) -> None:
+        flow = settings.flow
+        self._decoder = Decoder(_BATCH_ROWS)
+        self._meter = Meter(
+            capacity=flow.capacity,
+            idle_timeout_secs=flow.idle_timeout_secs,
+            unanswered_timeout_secs=flow.unanswered_timeout_secs,
+            active_timeout_secs=flow.active_timeout_secs,
+            linger_secs=flow.linger_secs,
+            vlan_in_key=flow.vlan_in_key,
+            key=key,
+        )
+        self._length = int(settings.feature.window_secs * _NS)
+        self._window = -1  # index of the current window; -1 before the first packet
+        self.first = 0  # time of the first packet, ns
+
+    @property
+    def latest(self) -> int:
+        """Largest time so far (ns); 0 before the first packet."""
+        return self._decoder.latest
+
+    @property
+    def active(self) -> int:
+        """How many flows are open."""
+        return self._meter.active
+
+    def take(self, batch: PacketBatch) -> Iterator[Part]:
+        """Take in a batch; nothing happens until the iterator is used up."""
+        packets = self._decoder.decode(batch)
+        times = packets["time"]
+        begin = 0
+        while begin < len(packets):
+            time = int(times[begin])
+            if self._window < 0:
+                self.first = time
+                self._window = time // self._length
+            yield from self._advance(time)
+            end = int(np.searchsorted(times, (self._window + 1) * self._length))
+            for seen in self._meter.observe(packets[begin:end], batch.data):
+                yield Observed(self._window, seen.packets, seen.events, seen.flows)
+            begin = end
+        if self._window >= 0:
+            self._decoder.advance(batch.now)
+            yield from self._advance(batch.now)
+
+    def flush(self) -> Iterator[Part]:
+        """End all flows and the current window: the input is over."""
+        if self._window < 0:
+            return
+        for flows in self._meter.flush():
+            yield self._records(flows)
+        yield WindowEnd(self._window, self._window + 1)
+
+    def counters(self) -> dict[str, dict[str, int]]:
+        """Return what decoder and meter counted."""
+        types = sorted(self._decoder.unknown_link_types().items(), key=lambda item: (-item[1], item[0]))
+        named = {f"error_unknown_link_type_{number}": count for number, count in types[:_MOST_LINK_TYPES]}
+        return {"packet": {**self._decoder.counters(), **named}, "flow": self._meter.counters()}
+
+    def _advance(self, time: int) -> Iterator[Part]:
+        """End every window that is over at `time` (ns)."""
+        at = time // self._length
+        while self._window < at:
+            for flows in self._meter.advance((self._window + 1) * self._length):
+                yield self._records(flows)
+            ended = self._window
+            # With nothing open, windows without packets hold nothing: go to the one at hand.
+            self._window = at if self._meter.active == 0 else ended + 1
+            yield WindowEnd(ended, self._window)
+
+    def _records(self, flows: Flows) -> Observed:
+        return Observed(self._window, _NO_PACKETS, _NO_EVENTS, flows)
