@@ -6,10 +6,13 @@ which they ended and first acted.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 
 from sensor.alert.alert import Alert, Model, ModelState
+from sensor.alert.health import NOTHING_SEEN, Health, Sight
 from sensor.alert.policy import Policy, Scored
 from sensor.feature.extractor import Extractor
 from sensor.feature.flow import flow_rows
@@ -19,6 +22,7 @@ from sensor.flow.record import FLOW, Flows
 from sensor.metering import Observed, Part
 from sensor.model.ensemble import Ensemble
 from sensor.model.settings import Settings
+from sensor.packet.batch import PacketBatch
 from sensor.settings import EngineSettings, ModelSettings
 
 _NS = 1_000_000_000
@@ -39,13 +43,20 @@ class Detection:
         All that decides the result, beside the packets.
     key
         128-bit secret of the hash tables, as two words.
+    flow_slots
+        How many flows the meters hold together; None: as many as the settings say.
     """
 
-    def __init__(self, settings: EngineSettings, key: tuple[int, int]) -> None:
-        feature = settings.feature
+    def __init__(
+        self, settings: EngineSettings, key: tuple[int, int], *, flow_slots: int | None = None
+    ) -> None:
+        feature, alert = settings.feature, settings.alert
         self._settings = settings
-        self._extractor = Extractor(feature, settings.flow.capacity, key)
-        self._policy = Policy(settings.alert, settings.seed, feature.window_secs, _community_id)
+        self._extractor = Extractor(feature, flow_slots or settings.flow.capacity, key)
+        self._policy = Policy(alert, settings.seed, feature.window_secs, _community_id)
+        self._health = Health(
+            settings.seed, feature.window_secs, alert.update_interval_secs, alert.close_after_secs
+        )
         self._flow_model = _ensemble(settings.model, settings.seed, FLOW_FEATURES)
         self._host_model = _ensemble(settings.model, settings.seed + 1, HOST_FEATURES)
         self._length = int(feature.window_secs * _NS)
@@ -57,6 +68,7 @@ class Detection:
         self._odd_flows = 0
         self._one_way_flows = 0
         self._lessons_left_out = 0
+        self._sampling = 1  # the highest of the window
 
     @property
     def hosts(self) -> int:
@@ -68,6 +80,11 @@ class Detection:
         """What the models know, by name."""
         return {"flow": _model(self._flow_model), "host": _model(self._host_model)}
 
+    def see(self, batch: PacketBatch) -> list[Alert]:
+        """Note what the source says of itself: how many packets it lost, whether it keeps up."""
+        self._sampling = max(self._sampling, batch.sampling)
+        return self._health.see(len(batch.frames), batch.lost, batch.now, self.models["host"])
+
     def take(self, part: Part) -> list[Alert]:
         """Take in one part; the end of a window may give alerts."""
         if isinstance(part, Observed):
@@ -76,13 +93,13 @@ class Detection:
             self._keep(part.flows)
             return []
         self._begin(part.window)
-        alerts = self._close()
+        alerts = self._close(part.sight)
         # Where nothing is open, windows without packets change nothing.
         for empty in range(part.window + 1, part.following):
-            if self._policy.quiet:
+            if self._policy.quiet and self._health.quiet:
                 break
             self._begin(empty)
-            alerts += self._close()
+            alerts += self._close(NOTHING_SEEN)
         return alerts
 
     def counters(self) -> dict[str, dict[str, int]]:
@@ -96,6 +113,7 @@ class Detection:
                 **{f"host_{name}": count for name, count in self._host_model.counters().items()},
             },
             "alert": self._policy.counters(),
+            "health": self._health.counters(),
         }
 
     def _begin(self, window: int) -> None:
@@ -136,13 +154,15 @@ class Detection:
             self._odd.append(answered[odd])
             self._odd_flows += int(odd.sum())
 
-    def _close(self) -> list[Alert]:
-        """End the current window: score its flows and hosts, judge, learn."""
+    def _close(self, sight: Sight) -> list[Alert]:
+        """End the current window: look at the mirror, score flows and hosts, judge, learn."""
+        now = (self._window + 1) * self._length
+        told = self._health.close(sight, now, self.models["host"])
         self._score_flows()
         for odd in self._odd:
             self._extractor.mark_odd(odd)
         self._odd.clear()
-        closed = self._extractor.close()
+        closed = self._extractor.close(one_way=self._health.one_way)
         self._windows += 1
         scores = self._host_model.score_many(closed.x)
         scored = Scored(
@@ -154,12 +174,15 @@ class Detection:
             expected=self._host_model.expected_upper(_EXPECTED_P),
             model=_model(self._host_model),
         )
-        alerts, suspicious = self._policy.judge(closed, scored, (self._window + 1) * self._length)
+        alerts, suspicious = self._policy.judge(closed, scored, now)
         involved = np.isin(closed.rows["lo"], self._involved())
         teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~involved
         self._host_model.learn(closed.x, scores, self._lessons(teaches))
         self._extractor.learn(closed, teaches & (scores.p > self._settings.model.gate_p))
-        return alerts
+        sampling, self._sampling = self._sampling, 1
+        if sampling > 1:
+            alerts = [replace(alert, sampling=sampling) for alert in alerts]
+        return told + alerts
 
     def _lessons(self, teaches: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Return at most `lessons_per_window` of the rows that may teach, evenly spread over them.

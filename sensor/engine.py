@@ -46,7 +46,7 @@ class Engine:
 
     def process(self, batch: PacketBatch) -> list[Alert]:
         """Take in a batch and return the alerts of the windows it ended."""
-        return self._judge(self._metering.take(batch))
+        return self._judge(self._metering.take(batch)) + self._detection.see(batch)
 
     def flush(self) -> list[Alert]:
         """End all flows and the current window: the input is over."""

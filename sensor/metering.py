@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from sensor.alert.health import Sight
 from sensor.flow.meter import Meter
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEvents, Flows
 from sensor.packet.batch import PacketBatch
@@ -51,10 +52,21 @@ class Observed(NamedTuple):
 
 
 class WindowEnd(NamedTuple):
-    """A window is over: nothing more comes for it. `following` is the next that anything can be in."""
+    """A window is over: nothing more comes for it.
+
+    Parameters
+    ----------
+    window
+        Index of the window.
+    following
+        The next window that anything can be in.
+    sight
+        What the window says of the mirror.
+    """
 
     window: int
     following: int
+    sight: Sight
 
 
 Part = Observed | WindowEnd
@@ -85,6 +97,7 @@ class Metering:
         )
         self._length = int(settings.feature.window_secs * _NS)
         self._window = -1  # index of the current window; -1 before the first packet
+        self._seen = Sight(*[0] * len(Sight._fields))
         self.first = 0  # time of the first packet, ns
 
     @property
@@ -122,7 +135,7 @@ class Metering:
             return
         for flows in self._meter.flush():
             yield self._records(flows)
-        yield WindowEnd(self._window, self._window + 1)
+        yield WindowEnd(self._window, self._window + 1, self._sight())
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return what decoder and meter counted."""
@@ -139,7 +152,26 @@ class Metering:
             ended = self._window
             # With nothing open, windows without packets hold nothing: go to the one at hand.
             self._window = at if self._meter.active == 0 else ended + 1
-            yield WindowEnd(ended, self._window)
+            yield WindowEnd(ended, self._window, self._sight())
+
+    def _sight(self) -> Sight:
+        """Return what was counted since it was asked before."""
+        packet, flow = self._decoder.counters(), self._meter.counters()
+        now = Sight(
+            packets=packet["frames"],
+            evictions=flow["flows_evicted_unanswered"] + flow["flows_evicted_answered"],
+            flows=flow["flows_started"],
+            acks=flow["acks_checked"],
+            ack_gaps=flow["ack_gaps"],
+            missed_bytes=flow["missed_bytes"],
+            one_way=flow["tcp_one_way"],
+            two_way=flow["tcp_two_way"],
+            duplicates=packet["duplicates"],
+            suppressing=packet["suppressing"],
+        )
+        before, self._seen = self._seen, now
+        since = Sight(*(later - earlier for later, earlier in zip(now, before, strict=True)))
+        return since._replace(suppressing=now.suppressing)
 
     def _records(self, flows: Flows) -> Observed:
         return Observed(self._window, _NO_PACKETS, _NO_EVENTS, flows)

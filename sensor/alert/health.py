@@ -104,7 +104,11 @@ class Sight(NamedTuple):
     one_way: int  # TCP flows with data that showed one direction only
     two_way: int
     duplicates: int  # frames left out as copies
-    suppressing: bool
+    suppressing: int  # 1: copies are being left out
+
+
+#: A window without packets.
+NOTHING_SEEN = Sight(*[0] * len(Sight._fields))
 
 
 class Health:
@@ -250,9 +254,7 @@ class Health:
                 last = incident.alert
                 message = f"{last.kind.name}: not seen for {self._quiet_secs:g} s"
                 start = incident.first - last.incident.first
-                alerts.append(
-                    self._tell(replace(last, message=message), incident, Status.CLOSED, now, start)
-                )
+                alerts.append(self._tell(replace(last, message=message), incident, Status.CLOSED, now, start))
         return alerts
 
     def _tell(self, alert: Alert, incident: OpenIncident, status: Status, now: int, span: int) -> Alert:

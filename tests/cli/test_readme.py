@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from sensor.alert.health import CONDITIONS
 from sensor.alert.kind import SUBJECTS
 from sensor.feature.schema import HOST_FEATURES
 
@@ -54,6 +55,11 @@ def test_what_is_found_in_the_demo_is_what_the_table_says(alerts: list[dict]):
 def test_every_kind_is_listed():
     table = README[README.index("| `rule.id` |") :].partition("\n\n")[0]
     assert set(re.findall(r"`(\w+)`", table)) == set(SUBJECTS)
+
+
+def test_every_condition_of_the_sensor_is_listed():
+    table = README[README.index("| About the sensor |") :].partition("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(CONDITIONS)
 
 
 def test_the_floors_are_those_of_the_schema():
