@@ -18,7 +18,7 @@ from lab.network import inside, missing_tools, wait_until
 from lab.wire import OTHER, Wire, collect, frame, udp
 
 from sensor.errors import CaptureError, ConfigError
-from sensor.sources import packet_socket
+from sensor.sources import ring_memory
 
 REASON = missing_tools()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(REASON), reason=REASON or "the lab can run")]
@@ -159,7 +159,7 @@ class Scarce(socket.socket):
     """A packet socket on a machine that has memory for six blocks."""
 
     def setsockopt(self, level, option, value):
-        if option == packet_socket._PACKET_RX_RING and struct.unpack_from("=2I", value)[1] > 6:
+        if option == ring_memory._PACKET_RX_RING and struct.unpack_from("=2I", value)[1] > 6:
             raise OSError(errno.ENOMEM, "no memory")
         super().setsockopt(level, option, value)
 
@@ -171,7 +171,7 @@ def test_a_ring_that_does_not_fit_in_memory_is_halved(monkeypatch, asked, pages,
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": pages}.__getitem__)
     block = 1 << 19
     with Scarce(socket.AF_PACKET, socket.SOCK_RAW, 0) as scarce:
-        ring = packet_socket.map_ring(scarce, asked * block, block, 100)
+        ring = ring_memory.map_rings([scarce], ring_memory.RingSize(asked * block, block, 100))
         assert len(ring) == blocks * block
         ring.close()
 

@@ -142,7 +142,7 @@ def test_a_deleted_interface_ends_in_an_error_after_its_last_packets(wire, again
 
 
 def test_counters_can_be_read_by_another_thread_while_packets_come(wire):
-    source = wire.open()
+    source = wire.open(ring_bytes=64 << 20)  # for as long as the reader may keep the sender waiting
     stop = threading.Event()
     readings = []
 
