@@ -46,6 +46,8 @@ def test_every_frame_comes_once_in_order_and_unchanged(wire):
     assert counters["packets"] == counters["kernel_packets"] == 5000
     assert counters["bytes"] == sum(map(len, sent))
     assert counters["kernel_drops"] == counters["malformed_packets"] == 0
+    assert counters["sampling"] == 1
+    assert "drops_ring_0" not in counters
 
 
 def test_a_stripped_vlan_tag_is_handed_over_beside_the_frame(wire):
@@ -142,11 +144,21 @@ def test_a_ring_that_overflows_accounts_for_every_packet(wire):
     assert source.counters()["ring_bytes"] == 1 << 16
     for number in range(5000):
         wire.send(frame(struct.pack("!I", number) + bytes(200)))
-    got = collect(source, 0.4)
+    threading.Timer(0.4, source.close).start()
+    got, lost, levels = 0, [], []
+    for batch in source:
+        got += len(batch.frames)
+        lost.append(batch.lost)
+        levels.append(batch.sampling)
     counters = source.counters()
+    assert lost[0] > 4000  # said at once
+    assert sum(lost) == counters["kernel_drops"]
+    assert levels[0] == 64
+    assert counters["overload_batches"] == sum(level > 1 for level in levels)
+    assert counters["ring_fill_percent"] == 100
     assert counters["kernel_drops"] > 4000
     assert counters["freezes"] >= 1
-    assert len(got) + counters["kernel_drops"] == counters["kernel_packets"] == 5000
+    assert got + counters["kernel_drops"] == counters["kernel_packets"] == 5000
 
 
 def test_a_missing_interface_names_those_there_are(wire):

@@ -19,9 +19,9 @@ REASON = missing_tools()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(REASON), reason=REASON or "the lab can run")]
 
 
-@pytest.fixture
-def wire():
-    with Wire() as made:
+@pytest.fixture(params=[1, 2], ids=["one ring", "two rings"])
+def wire(request):
+    with Wire(workers=request.param) as made:
         yield made
 
 
