@@ -125,7 +125,7 @@ def test_drops_are_counted_by_ring(wire):
 
 
 def test_a_reader_that_falls_behind_gets_each_flow_in_order(wire):
-    """When rings fill, the order among flows is given up; a flow's packets are in one ring and keep theirs."""
+    """Rings that fill give up the order among flows; a flow's packets are in one ring and keep theirs."""
     source = wire.open(workers=2, ring_bytes=1 << 19, block_bytes=1 << 15)
     numbers = itertools.count()
     rng = random.Random(5)
