@@ -15,7 +15,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from sensor.packet.batch import PacketBatch
 from sensor.sources.bpf import compile_filter
 from sensor.sources.intake import Intake
 from sensor.sources.overload import Overload
+from sensor.sources.own_traffic import Endpoint, addresses_of, own_addresses, own_traffic, without
 from sensor.sources.ring_memory import RingSize
 from sensor.sources.ring_reader import RingReader
 
@@ -108,10 +109,11 @@ class AfPacket:
         if not 1 <= workers <= _MOST_WORKERS:
             raise ConfigError(f"workers {workers} has to be 1 to {_MOST_WORKERS}")
         self.name = interface
+        self._bpf, self._snaplen = bpf, snaplen
         self._lag_ns, self._poll_ms = int(lag_secs * 1e9), max(int(poll_secs * 1000), 1)
         self._last_wait_secs = _LAST_BLOCK_TIMEOUTS * block_timeout_secs + lag_secs * (workers > 1)
-        self._closing = self._iterating = self._released = False
-        self._owner = threading.RLock()  # over who gives the rings back; re-entered by a signal handler
+        self._closing = self._iterating = self._draining = self._released = False
+        self._owner = threading.RLock()  # over filters and release; re-entered by a signal handler
         size = RingSize(ring_bytes, block_bytes, max(int(block_timeout_secs * 1000), 1))
         outgoing = outgoing and interface != "lo"
         with contextlib.ExitStack() as undo:
@@ -195,11 +197,14 @@ class AfPacket:
             raise CaptureError(
                 f"the clock was set back by {behind // 1_000_000_000} s; start anew to go by the new time"
             )
-        return self._intake.check()
+        with self._owner:
+            return self._intake.check()
 
     def _drain(self) -> Iterator[PacketBatch]:
         """Stop the intake and yield what the kernel has taken in, its half-filled last blocks included."""
-        self._intake.shut()
+        with self._owner:
+            self._draining = True
+            self._intake.shut()
         deadline = time.monotonic() + self._last_wait_secs
         while True:
             self._intake.read_statistics()
@@ -219,6 +224,30 @@ class AfPacket:
         Beside the sums there are ``packets_ring_<n>`` and ``drops_ring_<n>`` when there are several rings.
         """
         return {**self._reader.counters(), **self._intake.counters(), **self._overload.counters()}
+
+    def exclude(self, endpoints: Sequence[Endpoint]) -> list[Endpoint]:
+        """Leave out this host's own traffic with `endpoints` from now on, and with no others.
+
+        Names are resolved and addresses looked up now; that may take a while,
+        and may be done by another thread than the one that iterates.
+
+        Returns
+        -------
+        list
+            Those whose name cannot be resolved: their traffic is seen.
+
+        Raises
+        ------
+        ConfigError
+            The filter gets too long for the kernel, or libpcap is not installed; nothing changes.
+        """
+        receivers = [(one, addresses_of(one)) for one in endpoints]
+        unwanted = own_traffic(receivers, own_addresses() if receivers else ())
+        program = compile_filter(without(self._bpf, unwanted), self._intake.link_type, self._snaplen)
+        with self._owner:
+            if not self._draining and not self._released:
+                self._intake.filter(program)
+        return [one for one, addresses in receivers if not addresses]
 
     def close(self) -> None:
         """End the iteration soon: from any thread, from a signal handler, and as often as you like.

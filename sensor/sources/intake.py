@@ -106,7 +106,7 @@ class Intake:
         return packet_socket.interface_index(self._sockets[0], self._interface) == self._index
 
     def _share(self) -> None:
-        """Join the sockets. Before Linux 6.13 an interface has to be up for that: the first takes all then."""
+        """Join the sockets. Linux before 6.13 wants the interface up for it: till then the first has all."""
         if self._shared:
             return
         try:
