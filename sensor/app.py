@@ -19,11 +19,12 @@ import sensor
 from sensor.alert.alert import Observer
 from sensor.config.models import Config
 from sensor.engine import Engine
-from sensor.errors import SensorError
+from sensor.errors import ConfigError, SensorError
 from sensor.heartbeat import Heartbeat
 from sensor.line import Line, Outlet
 from sensor.signals import Signals
 from sensor.sinks.delivery import Delivery, WhenFull
+from sensor.sources.own_traffic import Endpoint
 from sensor.sources.source import Source
 from sensor.systemd import Notifier
 from sensor.telemetry import Snapshot
@@ -86,6 +87,7 @@ class Live:
         self._printers = tuple(printers)
         self._observer = observer(config, config.capture.interface)
         self._notifier = Notifier()
+        self._excluding: threading.Thread | None = None
         self._retired: list[threading.Thread] = []  # sinks that a reload replaced, sending their last alerts
 
     def run(self, signals: Signals) -> Snapshot:
@@ -109,9 +111,10 @@ class Live:
             settings = self._config.engine_settings()
             _LOG.info("preparing kernels (the first start compiles them, which takes a minute)")
             warm_up(settings)
-            options = self._config.capture.model_dump(exclude={"interface"})
+            options = self._config.capture.model_dump(exclude={"interface", "exclude_own"})
             engine = Engine(settings, secret_key())  # its tables take a while too
             source = AfPacket(self._config.capture.interface, **options)
+            self._exclude_own(source, self._config)
             line = Line(source, engine, [*self._printers, *deliveries])
             _LOG.info("capturing from %s", source.name)
             self._drive(line, signals)
@@ -155,7 +158,32 @@ class Live:
         old = line.outlets[len(self._printers) :]
         line.outlets = (*self._printers, *fresh)
         self._retired = [thread for thread in self._retired if thread.is_alive()] + _start_closing(old)
+        self._exclude_own(line.source, config)
         _LOG.info("reloaded: %d sinks", len(fresh))
+
+    def _exclude_own(self, source: Source, config: Config) -> None:
+        """Leave the sinks' connections out of the capture; in a thread, since a name may take seconds."""
+        from sensor.sources.af_packet import AfPacket  # noqa: PLC0415  (replay needs no packet socket)
+
+        if not isinstance(source, AfPacket) or not self._config.capture.exclude_own:
+            return
+        found = [settings.endpoint() for settings in config.sinks]
+        endpoints = [Endpoint(*one) for one in found if one]
+        before = self._excluding
+
+        def work() -> None:
+            if before:
+                before.join()  # the newest has the last word
+            try:
+                unknown = source.exclude(endpoints)
+            except ConfigError as error:
+                _LOG.warning("the connections to sinks are seen as traffic: %s", error)
+                return
+            for endpoint in unknown:
+                _LOG.warning("cannot resolve %s: the connection to it is seen as traffic", endpoint.host)
+
+        self._excluding = threading.Thread(target=work, name="exclude-own", daemon=True)
+        self._excluding.start()
 
 
 def run_replay(

@@ -14,6 +14,7 @@ from sensor.config.models import Config
 from sensor.errors import CaptureError, ConfigError
 from sensor.sinks.credential import locate
 from sensor.sinks.settings import JsonlSettings
+from sensor.sources.offload import receive_offloads
 
 _CAP_NET_RAW = 13  # linux/capability.h
 _SIOCGIFFLAGS = 0x8913  # linux/sockios.h
@@ -35,6 +36,8 @@ class Finding:
         What was looked at.
     problem
         What is wrong; empty when nothing is.
+    warning
+        What is not wrong, but makes the result worse; empty when nothing does.
     note
         What was found when nothing is wrong.
     exit_code
@@ -43,6 +46,7 @@ class Finding:
 
     subject: str
     problem: str = ""
+    warning: str = ""
     note: str = ""
     exit_code: int = 1
 
@@ -53,6 +57,8 @@ def preflight(config: Config) -> list[Finding]:
     if config.capture.interface:
         there = _interface(config.capture.interface)
         findings.append(there if there.problem else _state(config.capture.interface))
+        if not there.problem:
+            findings += _offloads(config.capture.interface)
     findings += [_permission(), *_filter(config.capture.bpf), *_sinks(config)]
     return findings
 
@@ -96,6 +102,18 @@ def _state(name: str) -> Finding:
     except OSError:
         state = "unknown"
     return Finding(subject, note=f"is there and up, link {state}")
+
+
+def _offloads(name: str) -> Iterator[Finding]:
+    """Look whether the card puts packets together; on loopback nothing else ever was."""
+    found = [] if name == "lo" else receive_offloads(name)
+    if found:
+        turned_off = " ".join(f"{one} off" for one in found)
+        yield Finding(
+            f"interface {name}",
+            warning=f"puts packets together before they are seen ({', '.join(found)}), so that sizes and"
+            f" counts are not the network's; turn it off: ethtool -K {name} {turned_off}",
+        )
 
 
 def _permission() -> Finding:

@@ -59,12 +59,12 @@ class Request:
 class HttpReceiver:
     """An HTTP(S) server that answers as told, 200 when not told, and keeps what it got."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, address: str = LOOPBACK) -> None:
         self.answers: deque[Answer] = deque()
         self.requests: list[Request] = []
         self.stopped = threading.Event()
         handler = type("Handler", (_Handler,), {"receiver": self})
-        self._server = ThreadingHTTPServer((LOOPBACK, 0), handler)
+        self._server = ThreadingHTTPServer((address, 0), handler)
         self._server.daemon_threads = True
         self._server.handle_error = lambda *_: None  # type: ignore[method-assign]  # clients that left
         if tls is not None:
@@ -73,7 +73,7 @@ class HttpReceiver:
             )
         scheme = "https" if tls else "http"
         self.port = self._server.server_address[1]
-        self.url = f"{scheme}://{LOOPBACK}:{self.port}/hook"
+        self.url = f"{scheme}://{address}:{self.port}/hook"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 

@@ -7,7 +7,7 @@ import craft
 import pytest
 from alert_examples import OBSERVER, PORT_SCAN
 
-from sensor.app import observer, repeatable_key, run_replay, secret_key, start_deliveries
+from sensor.app import Live, observer, repeatable_key, run_replay, secret_key, start_deliveries
 from sensor.config.load import load
 from sensor.engine import Engine
 from sensor.errors import CaptureError, ConfigError, DeliveryError
@@ -17,6 +17,8 @@ from sensor.printer import Printer, ReaderGoneError
 from sensor.settings import EngineSettings
 from sensor.signals import Signals
 from sensor.sinks.jsonl import Jsonl
+from sensor.sources.af_packet import AfPacket
+from sensor.sources.own_traffic import Endpoint
 from sensor.warm_up import warm_up
 
 
@@ -141,3 +143,44 @@ def test_a_printer_tells_a_reader_that_left_from_other_errors():
         Printer(Refusing(BrokenPipeError())).put(PORT_SCAN)
     with pytest.raises(DeliveryError):
         Printer(Refusing(OSError(28, "No space left on device"))).put(PORT_SCAN)
+
+
+SINKS = (
+    "sinks=[{type: webhook, url: 'https://siem.example/x'}, {type: syslog, host: 192.0.2.9}, {type: table}]"
+)
+
+
+@pytest.fixture
+def excluded(monkeypatch):
+    """Record what an interface's source is told to leave out; the first name cannot be resolved."""
+    calls: list[list[Endpoint]] = []
+
+    def exclude(_source: AfPacket, endpoints: list[Endpoint]) -> list[Endpoint]:
+        calls.append(endpoints)
+        if not endpoints:
+            raise ConfigError("no libpcap")
+        return endpoints[:1]
+
+    monkeypatch.setattr(AfPacket, "exclude", exclude)
+    return calls
+
+
+def test_the_connections_to_sinks_are_left_out_of_the_capture(excluded, caplog):
+    config = load(None, [SINKS], {})
+    live = Live(config, lambda: config, [])
+    source = AfPacket.__new__(AfPacket)
+    live._exclude_own(source, config)
+    live._exclude_own(source, load(None, [], {}))  # a reload: now there are none
+    live._excluding.join()
+    assert excluded == [[("siem.example", 443, "tcp"), ("192.0.2.9", 514, "udp")], []]
+    assert "cannot resolve siem.example" in caplog.text
+    assert "no libpcap" in caplog.text
+
+
+def test_they_are_seen_when_the_configuration_says_so(excluded):
+    config = load(None, [SINKS, "capture.exclude_own=false"], {})
+    live = Live(config, lambda: config, [])
+    live._exclude_own(AfPacket.__new__(AfPacket), config)
+    live._exclude_own(Batches([]), load(None, [SINKS], {}))
+    assert live._excluding is None
+    assert excluded == []

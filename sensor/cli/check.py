@@ -48,7 +48,7 @@ def check(
     findings = preflight(effective)
     if as_json:
         found = [
-            {"subject": one.subject, "ok": not one.problem, "text": one.problem or one.note}
+            {"subject": one.subject, "ok": not one.problem, "text": one.problem or one.warning or one.note}
             for one in findings
         ]
         typer.echo(json.dumps({"config": effective.model_dump(mode="json"), "findings": found}))
@@ -58,5 +58,8 @@ def check(
         if one.problem:
             typer.echo(f"sensor: {one.subject}: {one.problem}", err=True)
         elif not quiet and not as_json:
-            typer.echo(f"{one.subject}: {one.note}", err=True)
+            typer.echo(
+                f"{one.subject}: warning: {one.warning}" if one.warning else f"{one.subject}: {one.note}",
+                err=True,
+            )
     raise typer.Exit(next((one.exit_code for one in findings if one.problem), 0))

@@ -71,6 +71,12 @@ class CaptureConfig(Section):
     block_timeout_secs: float = Field(
         default=0.1, ge=0.001, le=0.2, description="A block that is not full is handed over after this time."
     )
+    workers: int = Field(
+        default=1, ge=1, le=16, description="Rings that the kernel fills side by side, each of ring_bytes."
+    )
+    exclude_own: bool = Field(
+        default=True, description="Leave out the sensor's own connections to its sinks."
+    )
 
     @model_validator(mode="after")
     def _blocks_fit(self) -> CaptureConfig:

@@ -9,6 +9,7 @@ the sink is built.
 from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -16,6 +17,7 @@ from sensor.alert.alert import Observer
 from sensor.formats.rfc5424 import FACILITIES
 from sensor.sinks.delivery import Delivery, WhenFull
 from sensor.sinks.sink import Sink
+from sensor.sinks.syslog import DEFAULT_PORT
 
 _Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 _File = Annotated[str, Field(min_length=1)]
@@ -68,6 +70,10 @@ class _Settings(_Strict):
 
         return SINKS[self.type](observer=observer, **self.model_dump(exclude=self._ours))
 
+    def endpoint(self) -> tuple[str, int, Literal["tcp", "udp"]] | None:
+        """Return whom the sink connects to: host, port and transport; None when it does not."""
+        return None
+
 
 class JsonlSettings(_Settings):
     """Lines of ECS JSON in a file, or on standard output, see `Jsonl`."""
@@ -97,6 +103,15 @@ class WebhookSettings(_Settings):
         _require_certificate(self.client_cert_file, self.client_key_file)
         return self
 
+    def endpoint(self) -> tuple[str, int, Literal["tcp", "udp"]] | None:
+        """Return the receiver or its proxy; None for a malformed URL, which `build` refuses."""
+        url = urlsplit(self.proxy_url or self.url)
+        try:
+            port = url.port or {"http": 80, "https": 443}[url.scheme.lower()]
+        except ValueError:
+            return None
+        return (url.hostname, port, "tcp") if url.hostname else None
+
 
 class SyslogSettings(_Settings):
     """RFC 5424 messages, see `Syslog`."""
@@ -119,6 +134,11 @@ class SyslogSettings(_Settings):
             raise ValueError("ca_file and client_cert_file need transport: tls")
         _require_certificate(self.client_cert_file, self.client_key_file)
         return self
+
+    def endpoint(self) -> tuple[str, int, Literal["tcp", "udp"]]:
+        """Return the receiver."""
+        port = self.port or DEFAULT_PORT[self.transport]
+        return self.host, port, "udp" if self.transport == "udp" else "tcp"
 
 
 class TableSettings(_Settings):

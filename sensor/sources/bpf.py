@@ -88,5 +88,6 @@ def _from_libpcap(expression: str, link_type: int) -> Program:
         ) from error
     except Scapy_Exception as error:
         raise ConfigError(f"filter {expression!r}: {error}") from error
-    rows = [(row.code, row.jt, row.jf, row.k) for row in compiled.bf_insns[: compiled.bf_len]]
+    # scapy declares the constant as a signed number, which the words of many addresses are not.
+    rows = [(row.code, row.jt, row.jf, row.k & 0xFFFF_FFFF) for row in compiled.bf_insns[: compiled.bf_len]]
     return np.array(rows, SOCK_FILTER)

@@ -1,6 +1,6 @@
-"""A packet socket with a TPACKET_V3 receive ring, bound to one interface.
+"""Packet sockets: opened, set, bound to one interface, and joined to share its packets.
 
-Python's `socket` and `mmap` are enough; the numbers below are those of
+Python's `socket` is enough; the numbers below are those of
 ``linux/if_packet.h``, ``linux/sockios.h`` and ``asm-generic/socket.h``.
 `CAP_NET_RAW` is needed to open it and for nothing afterwards.
 """
@@ -11,31 +11,27 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import mmap
-import os
 import socket
 import struct
 import sys
+from collections.abc import Sequence
 
-from sensor.errors import CaptureError, ConfigError
+from sensor.errors import CaptureError
 from sensor.sources.bpf import Program
 
 _SOL_PACKET = 263
 _PACKET_ADD_MEMBERSHIP = 1
-_PACKET_RX_RING = 5
 _PACKET_STATISTICS = 6
-_PACKET_VERSION = 10
+_PACKET_FANOUT = 18
 _PACKET_IGNORE_OUTGOING = 23
-_TPACKET_V3 = 2
 _MR_PROMISC = 1
+_FANOUT_HASH = 0
+_FANOUT_FLAG_UNIQUE_ID = 0x2000
+_FANOUT_FLAG_IGNORE_OUTGOING = 0x4000
 _SO_ATTACH_FILTER = 26
 _SIOCGIFHWADDR = 0x8927
 _SIOCGIFINDEX = 0x8933
 _ETH_P_ALL = 0x0003
-#: The ring wants a frame size that divides its blocks; with version 3 it has no other meaning.
-_RING_FRAME_BYTES = 2048
-#: Largest share of the machine's memory that a ring may take: one in this many.
-_MEMORY_SHARE = 4
 #: Device type (ARPHRD_*) to LINKTYPE_*: Ethernet, loopback (with Ethernet headers), bare IP (tun, WireGuard).
 _LINK_TYPES = {1: 1, 772: 1, 65534: 101}
 
@@ -100,41 +96,6 @@ def link_type_of(opened: socket.socket, interface: str) -> int:
     return _LINK_TYPES[device_type]
 
 
-def map_ring(opened: socket.socket, ring_bytes: int, block_bytes: int, block_timeout_ms: int) -> mmap.mmap:
-    """Give the socket a ring and map it; half the size, again and again, while there is no memory for it.
-
-    It never takes more than a quarter of the machine's memory.
-
-    Raises
-    ------
-    ConfigError
-        The kernel does not take this block size.
-    CaptureError
-        There is no memory for even two blocks.
-    """
-    opened.setsockopt(_SOL_PACKET, _PACKET_VERSION, _TPACKET_V3)
-    # More than that could starve the machine before the kernel says no.
-    most_bytes = os.sysconf("SC_PHYS_PAGES") * mmap.PAGESIZE // _MEMORY_SHARE
-    blocks = max(min(ring_bytes, most_bytes) // block_bytes, 2)
-    while True:
-        frames = blocks * (block_bytes // _RING_FRAME_BYTES)
-        request = (block_bytes, blocks, _RING_FRAME_BYTES, frames, block_timeout_ms, 0, 0)
-        try:
-            opened.setsockopt(_SOL_PACKET, _PACKET_RX_RING, struct.pack("=7I", *request))
-        except OSError as error:
-            if error.errno == errno.ENOMEM and blocks > 2:
-                blocks = max(blocks // 2, 2)
-                continue
-            if error.errno == errno.EINVAL:
-                raise ConfigError(
-                    f"the kernel refuses a ring of {blocks} blocks of {block_bytes} bytes"
-                ) from error
-            raise CaptureError(f"no ring of {blocks * block_bytes} bytes: {error.strerror}") from error
-        return mmap.mmap(
-            opened.fileno(), blocks * block_bytes, mmap.MAP_SHARED, mmap.PROT_READ | mmap.PROT_WRITE
-        )
-
-
 def attach_filter(opened: socket.socket, program: Program) -> None:
     """Set, or replace, the filter; what it does not keep is neither delivered nor counted."""
     code = ctypes.create_string_buffer(program.tobytes())
@@ -160,6 +121,51 @@ def bind(opened: socket.socket, interface: str) -> None:
         opened.bind((interface, _ETH_P_ALL))
     except OSError as error:
         raise CaptureError(f"cannot capture on {interface!r}: {error.strerror}") from error
+
+
+def share(sockets: Sequence[socket.socket], *, outgoing: bool) -> None:
+    """Join bound sockets, so that each packet goes to one of them, and both ways of a flow to the same.
+
+    The kernel chooses by a hash of addresses, protocol and ports that is the
+    same in both directions (`__skb_get_hash_symmetric`); of fragments, by
+    addresses and protocol alone. Two of its options are left alone on purpose.
+    To have fragments put together first would hide from the sensor what was on
+    the wire. To have a full ring's packets roll over into another one would
+    spread a flow over rings; the reader being one for all, it would gain no
+    more than the other ring's memory.
+
+    Parameters
+    ----------
+    sockets
+        All bound to the same interface.
+    outgoing
+        Whether what this host sends is wanted; `ignore_outgoing` does not count
+        in a group. Kernels that cannot leave it out deliver it.
+
+    Raises
+    ------
+    OSError
+        EINVAL: the interface is down, and the kernel older than 6.13.
+    """
+    first, *others = sockets
+    for flags in (0,) if outgoing else (_FANOUT_FLAG_IGNORE_OUTGOING, 0):
+        try:
+            _join(first, (_FANOUT_HASH | _FANOUT_FLAG_UNIQUE_ID | flags) << 16)
+            break
+        except OSError:
+            if not flags:
+                raise
+    group = first.getsockopt(_SOL_PACKET, _PACKET_FANOUT)  # its number, kind and flags
+    for opened in others:
+        _join(opened, group)
+
+
+def _join(opened: socket.socket, group: int) -> None:
+    try:
+        opened.setsockopt(_SOL_PACKET, _PACKET_FANOUT, group)
+    except OSError as error:
+        if error.errno != errno.EALREADY:
+            raise
 
 
 def statistics(opened: socket.socket) -> tuple[int, int, int]:

@@ -1,11 +1,16 @@
-"""Walk over the blocks of a TPACKET_V3 receive ring.
+"""Walk over the blocks of TPACKET_V3 receive rings, one or several, in order of time.
 
 The kernel fills blocks of a ring in shared memory and hands each over by a bit
 in its header; a walk turns the packets of ready blocks into `FRAME` rows whose
 offsets point into the ring itself, so nothing is copied. The layout is that of
 ``linux/if_packet.h`` (`tpacket_block_desc`, `tpacket3_hdr`, `sockaddr_ll`).
 
-The ring is written by the kernel and not by an attacker, and is checked all
+Several rings lie one behind the other in one piece of memory, and their packets
+are merged: the one with the smallest time is next, of equals the first ring's.
+A ring without a ready block may still hand over packets of a time gone by, so
+later ones of the others wait until it cannot.
+
+The rings are written by the kernel and not by an attacker, and are checked all
 the same: no offset is followed out of its block.
 """
 
@@ -30,16 +35,21 @@ STATUS_KERNEL, STATUS_USER = 0, 1
 VLAN_VALID, VLAN_TPID_VALID = 0x10, 0x40
 #: `sll_pkttype` of what this host sends.
 OUTGOING = 4
+#: Later than every packet: wait for no ring.
+NEVER = 2**63 - 1
 _ETHERTYPE_8021Q = 0x8100
 _SECOND = 1_000_000_000
 
-#: What a walk remembers, and what it counted.
+#: What a walk remembers of a ring, and what it counted there.
 RING_STATE = np.dtype(
     [
+        ("base", np.int64),  # where the ring begins in the memory, bytes
         ("block_bytes", np.int64),
         ("blocks", np.int64),  # in the ring
-        ("next_block", np.int64),  # the next to be handed over
-        ("held_blocks", np.int64),  # handed over and not yet given back; they lie before `next_block`
+        ("next_block", np.int64),  # the one at hand, or the next to be handed over
+        ("held_blocks", np.int64),  # used up and not yet given back; they lie before `next_block`
+        ("position", np.int64),  # of the next packet of the block at hand, bytes
+        ("left", np.int64),  # packets of the block at hand; 0: there is none at hand
         ("time", np.int64),  # ns since the epoch, the largest seen
         ("link_type", np.uint16),  # of every frame
         ("keep_outgoing", np.bool_),
@@ -56,15 +66,15 @@ RING_STATE = np.dtype(
 )
 
 
-class Ring(NamedTuple):
-    """A ring's memory, seen as bytes, 16 and 32 bit words in this machine's order, and its state.
+class Rings(NamedTuple):
+    """The memory of rings, seen as bytes, 16 and 32 bit words in this machine's order, and their states.
 
     Parameters
     ----------
     octets, halves, words
         The same memory: uint8, uint16 and uint32, one dimension.
     state
-        `RING_STATE`, shape (1,).
+        `RING_STATE`, shape (rings,).
     """
 
     octets: Bytes
@@ -73,97 +83,168 @@ class Ring(NamedTuple):
     state: npt.NDArray[np.void]
 
 
-def ring_over(memory: Bytes, block_bytes: int, link_type: int, *, keep_outgoing: bool = False) -> Ring:
-    """Return a `Ring` over mapped memory, with all its blocks still the kernel's."""
-    state = np.zeros(1, RING_STATE)
+def rings_over(
+    memory: Bytes, count: int, block_bytes: int, link_type: int, *, keep_outgoing: bool = False
+) -> Rings:
+    """Return `count` rings of equal size over mapped memory, with all their blocks still the kernel's."""
+    state = np.zeros(count, RING_STATE)
+    ring_bytes = memory.size // count
+    state["base"] = np.arange(count) * ring_bytes
     state["block_bytes"] = block_bytes
-    state["blocks"] = memory.size // block_bytes
+    state["blocks"] = ring_bytes // block_bytes
     state["link_type"] = link_type
     state["keep_outgoing"] = keep_outgoing
-    return Ring(memory, memory.view(np.uint16), memory.view(np.uint32), state)
-
-
-def most_packets(block_bytes: int) -> int:
-    """Return how many packets one block can hold at most."""
-    return block_bytes // (PACKET_HEADER_BYTES + -PACKET_HEADER_BYTES % ALIGNMENT)
+    return Rings(memory, memory.view(np.uint16), memory.view(np.uint32), state)
 
 
 @kernel
-def walk_blocks(ring: Ring, frames: Frames, most_blocks: int) -> int:
-    """Fill rows from the ready blocks, and return how many.
+def walk_rings(rings: Rings, frames: Frames, most_blocks: int, quiet: int) -> int:
+    """Fill rows with the packets of ready blocks, and return how many.
 
-    A block is taken whole or left for the next walk; the blocks taken stay the
-    caller's until `release_blocks`.
+    Blocks that are used up stay the caller's until `release_blocks`; a block
+    that does not fit is gone on with by the next walk.
 
     Parameters
     ----------
-    ring
-        `next_block` and `held_blocks` move by the blocks taken.
+    rings
+        Their cursors move behind the packets taken.
     frames
-        `FRAME`, shape (n,) with n >= `most_packets`: filled from the first row on.
+        `FRAME`, shape (n,): filled from the first row on.
     most_blocks
-        Stop after this many, so that the kernel keeps room to write.
+        Hold at most this many of each ring, so that the kernel keeps room to write.
+    quiet
+        ns since the epoch: a ring without a ready block hands over nothing
+        earlier any more. `NEVER`: wait for no ring.
     """
-    state = ring.state[0]
-    block_words = state["block_bytes"] // 4
     rows = 0
-    taken = 0
-    while taken < most_blocks and state["held_blocks"] < state["blocks"]:
-        base = state["next_block"] * block_words
-        if ring.words[base + 2] & STATUS_USER == 0:
+    while rows < frames.shape[0]:
+        first = -1
+        earliest = np.int64(NEVER)
+        for number in range(rings.state.shape[0]):
+            if _at_hand(rings, number, most_blocks):
+                time = _time(rings, rings.state[number]["position"])
+                if first < 0 or time < earliest:
+                    first = number
+                    earliest = time
+        if first < 0:
             break
-        if rows > 0 and rows + np.int64(ring.words[base + 3]) > frames.shape[0]:
+        bound = np.int64(NEVER)
+        for number in range(rings.state.shape[0]):
+            if number != first:
+                bound = min(bound, _bound(rings, number, first, quiet))
+        if earliest > bound:
             break
-        rows = _walk_block(ring, frames, rows)
-        state["next_block"] = (state["next_block"] + 1) % state["blocks"]
-        state["held_blocks"] += 1
-        state["walked_blocks"] += 1
-        taken += 1
+        rows = _take(rings, first, frames, rows, bound)
     return rows
 
 
 @kernel
-def _walk_block(ring: Ring, frames: Frames, rows: int) -> int:
-    """Fill rows from the block at `next_block`, and return how many are filled now."""
-    state = ring.state[0]
-    start = state["next_block"] * state["block_bytes"]
-    end = start + state["block_bytes"]
-    left = np.int64(ring.words[start // 4 + 3])
-    position = start + np.int64(ring.words[start // 4 + 4])
-    if left > 0 and position < start + BLOCK_HEADER_BYTES:
-        position = end
-    while left > 0:
-        if position + PACKET_HEADER_BYTES > end or position % ALIGNMENT != 0 or rows == frames.shape[0]:
+def _bound(rings: Rings, number: int, first: int, quiet: int) -> np.int64:
+    """Return up to what time packets of ring `first` come before those of ring `number`."""
+    state = rings.state[number]
+    if state["left"] > 0:
+        time = _time(rings, state["position"])
+        return np.int64(time - 1) if number < first else np.int64(time)
+    word = (state["base"] + state["next_block"] * state["block_bytes"]) // 4 + 2
+    if rings.words[word] & STATUS_USER:  # it has more, which this batch may not hold
+        return np.int64(state["time"])
+    return np.int64(max(state["time"], quiet))
+
+
+@kernel
+def _time(rings: Rings, position: int) -> np.int64:
+    """Return the time of the packet whose header is at `position`, ns since the epoch."""
+    word = position // 4
+    return np.int64(np.int64(rings.words[word + 1]) * _SECOND + np.int64(rings.words[word + 2]))
+
+
+@kernel
+def _at_hand(rings: Rings, number: int, most_blocks: int) -> bool:
+    """Put the cursor of a ring on its next packet, and say whether there is one."""
+    state = rings.state[number]
+    while True:
+        start = state["base"] + state["next_block"] * state["block_bytes"]
+        if state["left"] == 0:
+            if state["held_blocks"] >= min(most_blocks, state["blocks"]):
+                return False
+            if rings.words[start // 4 + 2] & STATUS_USER == 0:
+                return False
+            state["left"] = np.int64(rings.words[start // 4 + 3])
+            state["position"] = start + np.int64(rings.words[start // 4 + 4])
+        if state["left"] > 0 and _is_whole(rings, state["position"], start, state["block_bytes"]):
+            return True
+        state["malformed_packets"] += state["left"]
+        _finish(rings, number)
+
+
+@kernel
+def _finish(rings: Rings, number: int) -> None:
+    """Leave the block at hand: it is used up."""
+    state = rings.state[number]
+    state["left"] = 0
+    state["next_block"] = (state["next_block"] + 1) % state["blocks"]
+    state["held_blocks"] += 1
+    state["walked_blocks"] += 1
+
+
+@kernel
+def _is_whole(rings: Rings, position: int, start: int, block_bytes: int) -> bool:
+    """Return whether the packet header at `position` and its frame lie in the block at `start`."""
+    end = start + block_bytes
+    if position < start + BLOCK_HEADER_BYTES or position + PACKET_HEADER_BYTES > end:
+        return False
+    if position % ALIGNMENT != 0:
+        return False
+    offset = position + np.int64(rings.halves[position // 2 + 12])
+    caplen = np.int64(rings.words[position // 4 + 3])
+    return bool(offset >= position + PACKET_HEADER_BYTES and offset + caplen <= end)
+
+
+@kernel
+def _take(rings: Rings, number: int, frames: Frames, rows: int, bound: np.int64) -> int:
+    """Fill rows from the block at hand, as far as `bound` (ns), and return how many are filled now."""
+    state = rings.state[number]
+    size = state["block_bytes"]
+    start = state["base"] + state["next_block"] * size
+    position = state["position"]
+    left = state["left"]
+    while rows < frames.shape[0]:
+        if not _is_whole(rings, position, start, size):
+            state["malformed_packets"] += left
+            left = 0
             break
-        word = position // 4
-        caplen = np.int64(ring.words[word + 3])
-        offset = position + np.int64(ring.halves[position // 2 + 12])
-        if offset < position + PACKET_HEADER_BYTES or offset + caplen > end:
+        if _time(rings, position) > bound:
             break
-        if ring.octets[position + 58] == OUTGOING and not state["keep_outgoing"]:
+        if rings.octets[position + 58] == OUTGOING and not state["keep_outgoing"]:
             state["outgoing_packets"] += 1
         else:
-            _fill(ring, frames[rows], position, offset)
+            _fill(rings, number, frames[rows], position)
             rows += 1
         left -= 1
-        step = np.int64(ring.words[word])
+        step = np.int64(rings.words[position // 4])
         if left > 0 and step < PACKET_HEADER_BYTES:
+            state["malformed_packets"] += left
+            left = 0
+        if left == 0:
             break
         position += step
-    state["malformed_packets"] += left
+    state["position"] = position
+    state["left"] = left
+    if left == 0:
+        _finish(rings, number)
     return rows
 
 
 @kernel
-def _fill(ring: Ring, row: np.void, position: int, offset: int) -> None:
-    """Fill one row from the packet header at `position`, whose frame is at `offset`."""
-    state = ring.state[0]
+def _fill(rings: Rings, number: int, row: np.void, position: int) -> None:
+    """Fill one row from the packet header at `position`."""
+    state = rings.state[number]
     word = position // 4
-    time = np.int64(ring.words[word + 1]) * _SECOND + np.int64(ring.words[word + 2])
-    caplen = ring.words[word + 3]
-    wirelen = ring.words[word + 4]
-    status = ring.words[word + 5]
-    row["offset"] = offset
+    time = _time(rings, position)
+    caplen = rings.words[word + 3]
+    wirelen = rings.words[word + 4]
+    status = rings.words[word + 5]
+    row["offset"] = position + np.int64(rings.halves[position // 2 + 12])
     row["time"] = time
     row["caplen"] = caplen
     row["wirelen"] = wirelen
@@ -172,8 +253,9 @@ def _fill(ring: Ring, row: np.void, position: int, offset: int) -> None:
     row["vlan_tci"] = 0
     row["vlan_tpid"] = 0
     if status & VLAN_VALID:
-        row["vlan_tci"] = ring.words[word + 8] & 0xFFFF
-        row["vlan_tpid"] = ring.halves[position // 2 + 18] if status & VLAN_TPID_VALID else _ETHERTYPE_8021Q
+        row["vlan_tci"] = rings.words[word + 8] & 0xFFFF
+        tpid = rings.halves[position // 2 + 18]
+        row["vlan_tpid"] = tpid if status & VLAN_TPID_VALID else _ETHERTYPE_8021Q
         state["vlan_packets"] += 1
     state["time"] = max(state["time"], time)
     state["packets"] += 1
@@ -183,11 +265,34 @@ def _fill(ring: Ring, row: np.void, position: int, offset: int) -> None:
 
 
 @kernel
-def release_blocks(ring: Ring) -> None:
-    """Give the held blocks back to the kernel."""
-    state = ring.state[0]
-    block_words = state["block_bytes"] // 4
-    first = state["next_block"] - state["held_blocks"]
-    for number in range(first, state["next_block"]):
-        ring.words[number % state["blocks"] * block_words + 2] = STATUS_KERNEL
-    state["held_blocks"] = 0
+def waiting_blocks(rings: Rings) -> int:
+    """Return how many blocks of the fullest ring are not the kernel's: held, at hand or ready.
+
+    Ready blocks lie in one row behind the cursor, so a search by halves finds their end.
+    """
+    most = 0
+    for number in range(rings.state.shape[0]):
+        state = rings.state[number]
+        low = 0  # so many are ready
+        high = state["blocks"] - state["held_blocks"]
+        while low < high:
+            middle = (low + high) // 2
+            block = (state["next_block"] + middle) % state["blocks"]
+            if rings.words[(state["base"] + block * state["block_bytes"]) // 4 + 2] & STATUS_USER:
+                low = middle + 1
+            else:
+                high = middle
+        most = max(most, state["held_blocks"] + low)
+    return most
+
+
+@kernel
+def release_blocks(rings: Rings) -> None:
+    """Give the used blocks back to the kernel."""
+    for number in range(rings.state.shape[0]):
+        state = rings.state[number]
+        first = state["next_block"] - state["held_blocks"]
+        for block in range(first, state["next_block"]):
+            start = state["base"] + block % state["blocks"] * state["block_bytes"]
+            rings.words[start // 4 + 2] = STATUS_KERNEL
+        state["held_blocks"] = 0

@@ -21,9 +21,13 @@ _TUNSETIFF, _TUNSETLINK, _IFF_TUN_NO_PI = 0x400454CA, 0x400454CD, 0x1001
 
 
 class Wire:
-    """`span0` in `sensor` is where sources listen; `send` puts a frame on the other end."""
+    """`span0` in `sensor` is where sources listen; `send` puts a frame on the other end.
 
-    def __init__(self) -> None:
+    `options` are those of every source that is opened here, unless told otherwise.
+    """
+
+    def __init__(self, **options: object) -> None:
+        self._options = {"ring_bytes": 8 << 20, "poll_secs": 0.05, **options}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -48,7 +52,7 @@ class Wire:
     def open(self, interface: str = "span0", **options: object) -> AfPacket:
         """Open a source in the sensor's namespace; it is closed with the wire at the latest."""
         with inside(self.sensor):
-            source = AfPacket(interface, **{"ring_bytes": 8 << 20, "poll_secs": 0.05, **options})
+            source = AfPacket(interface, **{**self._options, **options})
         self._stack.callback(source.close)
         return source
 
@@ -72,10 +76,20 @@ def frame(payload: bytes, *, to: bytes = OTHER, ethertype: bytes = b"\x88\xb5", 
     return to + SENDER + tags + ethertype + payload
 
 
-def udp(port: int, tags: bytes = b"") -> bytes:
-    """Return a frame with a UDP datagram to `port`."""
-    header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 36, 0, 0, 64, 17, 0, b"\x0a\0\0\1", b"\x0a\0\0\2")
-    return frame(header + struct.pack("!HHHH", 1, port, 16, 0) + bytes(8), ethertype=b"\x08\0", tags=tags)
+def udp(
+    port: int,
+    tags: bytes = b"",
+    *,
+    source: tuple[str, int] = ("10.0.0.1", 1),
+    to: str = "10.0.0.2",
+    payload: bytes = bytes(8),
+) -> bytes:
+    """Return a frame with a UDP datagram from `source` to `port` of `to`."""
+    length = 8 + len(payload)
+    addresses = socket.inet_aton(source[0]) + socket.inet_aton(to)
+    header = struct.pack("!BBHHHBBH8s", 0x45, 0, 20 + length, 0, 0, 64, 17, 0, addresses)
+    datagram = struct.pack("!HHHH", source[1], port, length, 0) + payload
+    return frame(header + datagram, ethertype=b"\x08\0", tags=tags)
 
 
 def collect(source: AfPacket, seconds: float = 1.0) -> list[tuple[bytes, np.void]]:

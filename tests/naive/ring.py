@@ -1,8 +1,9 @@
-"""A plain reading of TPACKET_V3 blocks, field by field with struct, for comparison with the kernel."""
+"""A plain reading of TPACKET_V3 blocks, field by field with struct, for comparison with the kernels."""
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 _SECOND = 1_000_000_000
 
@@ -29,3 +30,22 @@ def read_block(memory: bytes, start: int, size: int, *, keep_outgoing: bool) -> 
             return rows, outgoing, count - number - 1
         position += step
     return rows, outgoing, 0
+
+
+def merge(ready: Sequence[Sequence[int]], latest: Sequence[int], quiet: int) -> list[tuple[int, int]]:
+    """Return what may be handed over of several rings, as (time, ring), in order.
+
+    `ready` are the times of each ring's ready packets, in their order, and
+    `latest` the largest each ring has handed over before. A ring that runs
+    out holds the others back: it may still give what is later than its latest
+    packet and than `quiet`.
+    """
+    queues, seen, merged = [list(times) for times in ready], list(latest), []
+    while any(queues):
+        time, ring = min((times[0], number) for number, times in enumerate(queues) if times)
+        if any(time > max(seen[number], quiet) for number, times in enumerate(queues) if not times):
+            break
+        queues[ring].pop(0)
+        seen[ring] = max(seen[ring], time)
+        merged.append((time, ring))
+    return merged

@@ -13,7 +13,13 @@ from pydantic import TypeAdapter, ValidationError
 from sensor.errors import ConfigError
 from sensor.formats import ecs
 from sensor.sinks.delivery import Delivery
-from sensor.sinks.settings import DeliverySettings, SinkSettings
+from sensor.sinks.settings import (
+    DeliverySettings,
+    JsonlSettings,
+    SinkSettings,
+    SyslogSettings,
+    WebhookSettings,
+)
 from sensor.sinks.shelf import SINKS
 
 ADAPTER = TypeAdapter(SinkSettings)
@@ -129,3 +135,27 @@ def test_the_json_schema_names_every_type_and_forbids_the_rest():
 def test_reading_settings_does_not_load_the_http_library():
     program = "import sys, sensor.sinks.settings; sys.exit('requests' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], timeout=30, check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "endpoint"),
+    [
+        (WebhookSettings(type="webhook", url="https://siem.example/x"), ("siem.example", 443, "tcp")),
+        (WebhookSettings(type="webhook", url="http://[2001:db8::1]:8080/x"), ("2001:db8::1", 8080, "tcp")),
+        (
+            WebhookSettings(type="webhook", url="https://a.example/", proxy_url="http://proxy.example:3128"),
+            ("proxy.example", 3128, "tcp"),
+        ),
+        (WebhookSettings(type="webhook", url="http://a.example:99999/"), None),
+        (WebhookSettings(type="webhook", url="http://:80/"), None),
+        (SyslogSettings(type="syslog", host="192.0.2.1"), ("192.0.2.1", 514, "udp")),
+        (SyslogSettings(type="syslog", host="a.example", transport="tls"), ("a.example", 6514, "tcp")),
+        (
+            SyslogSettings(type="syslog", host="a.example", transport="tcp", port=601),
+            ("a.example", 601, "tcp"),
+        ),
+        (JsonlSettings(type="jsonl", path="-"), None),
+    ],
+)
+def test_whom_a_sink_connects_to(settings, endpoint):
+    assert settings.endpoint() == endpoint

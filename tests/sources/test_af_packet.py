@@ -18,7 +18,7 @@ from lab.network import inside, missing_tools, wait_until
 from lab.wire import OTHER, Wire, collect, frame, udp
 
 from sensor.errors import CaptureError, ConfigError
-from sensor.sources import packet_socket
+from sensor.sources import ring_memory
 
 REASON = missing_tools()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(REASON), reason=REASON or "the lab can run")]
@@ -46,6 +46,8 @@ def test_every_frame_comes_once_in_order_and_unchanged(wire):
     assert counters["packets"] == counters["kernel_packets"] == 5000
     assert counters["bytes"] == sum(map(len, sent))
     assert counters["kernel_drops"] == counters["malformed_packets"] == 0
+    assert counters["sampling"] == 1
+    assert "drops_ring_0" not in counters
 
 
 def test_a_stripped_vlan_tag_is_handed_over_beside_the_frame(wire):
@@ -142,11 +144,21 @@ def test_a_ring_that_overflows_accounts_for_every_packet(wire):
     assert source.counters()["ring_bytes"] == 1 << 16
     for number in range(5000):
         wire.send(frame(struct.pack("!I", number) + bytes(200)))
-    got = collect(source, 0.4)
+    threading.Timer(0.4, source.close).start()
+    got, lost, levels = 0, [], []
+    for batch in source:
+        got += len(batch.frames)
+        lost.append(batch.lost)
+        levels.append(batch.sampling)
     counters = source.counters()
+    assert lost[0] > 4000  # said at once
+    assert sum(lost) == counters["kernel_drops"]
+    assert levels[0] == 64
+    assert counters["overload_batches"] == sum(level > 1 for level in levels)
+    assert counters["ring_fill_percent"] == 100
     assert counters["kernel_drops"] > 4000
     assert counters["freezes"] >= 1
-    assert len(got) + counters["kernel_drops"] == counters["kernel_packets"] == 5000
+    assert got + counters["kernel_drops"] == counters["kernel_packets"] == 5000
 
 
 def test_a_missing_interface_names_those_there_are(wire):
@@ -159,7 +171,7 @@ class Scarce(socket.socket):
     """A packet socket on a machine that has memory for six blocks."""
 
     def setsockopt(self, level, option, value):
-        if option == packet_socket._PACKET_RX_RING and struct.unpack_from("=2I", value)[1] > 6:
+        if option == ring_memory._PACKET_RX_RING and struct.unpack_from("=2I", value)[1] > 6:
             raise OSError(errno.ENOMEM, "no memory")
         super().setsockopt(level, option, value)
 
@@ -171,7 +183,7 @@ def test_a_ring_that_does_not_fit_in_memory_is_halved(monkeypatch, asked, pages,
     monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": pages}.__getitem__)
     block = 1 << 19
     with Scarce(socket.AF_PACKET, socket.SOCK_RAW, 0) as scarce:
-        ring = packet_socket.map_ring(scarce, asked * block, block, 100)
+        ring = ring_memory.map_rings([scarce], ring_memory.RingSize(asked * block, block, 100))
         assert len(ring) == blocks * block
         ring.close()
 

@@ -19,9 +19,9 @@ REASON = missing_tools()
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(bool(REASON), reason=REASON or "the lab can run")]
 
 
-@pytest.fixture
-def wire():
-    with Wire() as made:
+@pytest.fixture(params=[1, 2], ids=["one ring", "two rings"])
+def wire(request):
+    with Wire(workers=request.param) as made:
         yield made
 
 
@@ -142,7 +142,7 @@ def test_a_deleted_interface_ends_in_an_error_after_its_last_packets(wire, again
 
 
 def test_counters_can_be_read_by_another_thread_while_packets_come(wire):
-    source = wire.open()
+    source = wire.open(ring_bytes=64 << 20)  # for as long as the reader may keep the sender waiting
     stop = threading.Event()
     readings = []
 

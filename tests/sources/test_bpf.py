@@ -21,9 +21,10 @@ def test_the_snapshot_length_is_what_a_match_returns():
 
 
 @pytest.mark.skipif(shutil.which("tcpdump") is None, reason="needs tcpdump")
-def test_equals_what_tcpdump_compiles():
+@pytest.mark.parametrize("expression", ["tcp port 80 or arp", "ip6 host fd77::1 or host 200.0.0.1"])
+def test_equals_what_tcpdump_compiles(expression):
     text = subprocess.run(
-        ["tcpdump", "-ddd", "-y", "EN10MB", "-s", "65535", "tcp port 80 or arp"],
+        ["tcpdump", "-ddd", "-y", "EN10MB", "-s", "65535", expression],
         capture_output=True,
         text=True,
         check=False,
@@ -31,7 +32,7 @@ def test_equals_what_tcpdump_compiles():
     expected = [tuple(map(int, line.split())) for line in text.splitlines()[1:]]
     if not expected:
         pytest.skip("tcpdump compiles nothing here")
-    assert compile_filter("tcp port 80 or arp", 1, 65535).tolist() == expected
+    assert compile_filter(expression, 1, 65535).tolist() == expected
 
 
 @pytest.mark.parametrize("expression", ["tcp prot 80", "host", "(", "ether[0", "vlan 5", "tcp and vlan"])
