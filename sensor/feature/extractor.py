@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sensor.feature import activity, host, usual, window
+from sensor.feature import activity, table, usual, window
 from sensor.feature.row import HOST_ROW, HostWindow
 from sensor.feature.schema import HOST_FEATURES
 from sensor.flow.record import FlowEvents, Flows
@@ -32,7 +32,7 @@ class Extractor:
 
     def __init__(self, settings: FeatureSettings, flow_slots: int, key: tuple[int, int]) -> None:
         columns = len(HOST_FEATURES)
-        self._table = host.host_table(settings.hosts, flow_slots, key)
+        self._table = table.host_table(settings.hosts, flow_slots, key)
         self._moments = np.zeros((settings.hosts, columns, 2), np.float32)
         self._rows = np.zeros(settings.hosts, HOST_ROW)
         self._x = np.zeros((settings.hosts, columns))
@@ -43,7 +43,7 @@ class Extractor:
 
     def start(self, index: int) -> None:
         """Begin the window number `index` (windows since the epoch)."""
-        self._table.state[host.WINDOW] = index
+        self._table.state[table.WINDOW] = index
 
     def observe(self, packets: Packets, events: FlowEvents) -> None:
         """Take in packets of the current window and the meter's events for them, row by row."""
@@ -67,20 +67,20 @@ class Extractor:
     @property
     def idle(self) -> bool:
         """Whether no host was active in the current window."""
-        return int(self._table.state[host.TOUCHED]) == 0
+        return int(self._table.state[table.TOUCHED]) == 0
 
     @property
     def hosts(self) -> int:
         """How many hosts the table holds."""
-        return int(self._table.state[host.HOSTS])
+        return int(self._table.state[table.HOSTS])
 
     def counters(self) -> dict[str, int]:
         """Return what the host table took in and had to forget."""
         state = self._table.state
         return {
-            "hosts": int(state[host.HOSTS]),
-            "hosts_created": int(state[host.CREATED]),
-            "hosts_evicted": int(state[host.EVICTED]),
-            "hosts_evicted_active": int(state[host.EVICTED_ACTIVE]),
-            "chain_walk_limit": int(state[host.WALK_LIMIT]),
+            "hosts": int(state[table.HOSTS]),
+            "hosts_created": int(state[table.CREATED]),
+            "hosts_evicted": int(state[table.EVICTED]),
+            "hosts_evicted_active": int(state[table.EVICTED_ACTIVE]),
+            "chain_walk_limit": int(state[table.WALK_LIMIT]),
         }

@@ -9,145 +9,27 @@ hosts share (`seen`, `repeats`) are there once for each standing.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
-from sensor.feature import novelty
-from sensor.feature.cardinality import REGISTERS
-from sensor.kernel import Int, Rows, kernel, record_dtype
+from sensor.feature.table import (
+    CREATED,
+    EVICTED,
+    EVICTED_ACTIVE,
+    FREE,
+    HOSTS,
+    KNOWN,
+    PROVISIONAL,
+    TOUCHED,
+    WALK_LIMIT,
+    WINDOW,
+    HostTable,
+)
+from sensor.kernel import Int, Rows, kernel
 from sensor.siphash import hash_address
-
-PROVISIONAL = 0
-KNOWN = 1
-
-#: Which registers of a host count what.
-PEERS_OUT, SERVICES_OUT, SOURCES_IN, ARP_TARGETS = range(4)
-
-#: Places in `HostTable.state`.
-FREE, HOSTS, TOUCHED, WINDOW, CREATED, EVICTED, EVICTED_ACTIVE, WALK_LIMIT = range(8)
 
 #: Longest walk along one bucket's chain; the key is secret, so chains stay short.
 _WALK_LIMIT = 64
-_REPEAT_CELLS = 1 << 15
-
-#: One host. Counters are of the current window and are reset when it is first touched in one.
-HOST = record_dtype(
-    [
-        # First what every packet touches, in few cache lines; then what new flows and window ends do.
-        ("lo", np.uint64),
-        ("hi", np.uint64),
-        ("window", np.int64),  # index of the window the counters belong to; -1 never
-        ("packets_out", np.int64),
-        ("bytes_out", np.int64),
-        ("peer_out_lo", np.uint64),  # majority candidates (Boyer & Moore, 1981) of this window
-        ("peer_out_hi", np.uint64),
-        ("peer_out_votes", np.int64),
-        ("port_out_votes", np.int64),
-        ("mac", np.uint64),  # last seen beside this address as a source
-        ("port_out", np.uint16),
-        ("port_in", np.uint16),
-        ("vlan", np.uint16),
-        ("used", np.uint8),
-        ("ip_version", np.uint8),
-        ("packets_in", np.int64),
-        ("bytes_in", np.int64),
-        ("peer_in_lo", np.uint64),
-        ("peer_in_hi", np.uint64),
-        ("peer_in_votes", np.int64),
-        ("port_in_votes", np.int64),
-        ("syn_in", np.int64),
-        ("hash", np.uint64),
-        ("arp_mac", np.uint64),  # last claimed by ARP
-        ("failed_window", np.int64),  # when `failed` was last brought up to date
-        ("dns_bytes_out", np.int64),
-        ("icmp_bytes_out", np.int64),
-        ("failed", np.float64),  # damped count
-        ("logins", np.float64),
-        ("out_hi", np.uint64),  # whom the latest flow it opened went to
-        ("out_lo", np.uint64),
-        ("in_hi", np.uint64),  # whom the latest flow it received came from
-        ("in_lo", np.uint64),
-        ("flows_out", np.int64),  # 64 bits: an hour's flood is more than 2^31 packets
-        ("flows_in", np.int64),
-        ("answered_out", np.int64),
-        ("answered_in", np.int64),
-        ("established_in", np.int64),  # TCP handshakes completed
-        ("refused_out", np.int64),
-        ("new_peers", np.int64),
-        ("new_services", np.int64),
-        ("repeats_out", np.int64),
-        ("logins_out", np.int64),
-        ("dns_queries", np.int64),
-        ("binding_changes", np.int64),
-        ("odd_flows", np.int64),
-        ("arp_requests", np.int64),
-        ("windows", np.int32),  # windows this host was judged normal in
-        ("touch", np.int32),  # place in `touched`
-        ("chain", np.int32),
-        ("newer", np.int32),
-        ("older", np.int32),
-        ("out_src_port", np.uint16),  # latest flow it opened
-        ("out_dst_port", np.uint16),
-        ("in_src_port", np.uint16),  # latest flow it received
-        ("in_dst_port", np.uint16),
-        ("out_protocol", np.uint8),
-        ("in_protocol", np.uint8),
-        ("standing", np.uint8),  # PROVISIONAL or KNOWN
-    ]
-)
-
-#: Cell of the count-min sketch of connections per (host, service).
-REPEAT = record_dtype([("window", np.int64), ("count", np.int32)])
-
-
-class HostTable(NamedTuple):
-    """All host state, flat, so that kernels take it as one argument."""
-
-    rows: Rows  # HOST, (hosts,)
-    heads: npt.NDArray[np.int32]  # first slot of each bucket, -1 none
-    registers: npt.NDArray[np.uint8]  # (hosts, 4, REGISTERS); cleared at their first use in a window
-    flow_hosts: npt.NDArray[np.int32]  # (flow slots, 2): initiator's and responder's host slots
-    touched: npt.NDArray[np.int32]  # slots active in this window, in order of first use; each once
-    lists: npt.NDArray[np.int32]  # (2, 2): newest and oldest slot of PROVISIONAL and KNOWN
-    state: npt.NDArray[np.int64]
-    key: npt.NDArray[np.uint64]  # (2,), secret
-    seen: npt.NDArray[np.uint64]  # first-seen filters, by standing
-    seen_state: npt.NDArray[np.int64]
-    repeats: Rows  # REPEAT, (standings, 2, cells)
-
-
-def host_table(hosts: int, flow_slots: int, key: tuple[int, int]) -> HostTable:
-    """Return an empty table for `hosts` addresses and a meter of `flow_slots` flows.
-
-    Raises
-    ------
-    ValueError
-        If there is no room for both ends of a packet.
-    """
-    if hosts < 2:
-        raise ValueError(f"a host table holds 2 hosts or more, not {hosts}")
-    rows = np.zeros(hosts, HOST)
-    rows["window"] = -1
-    rows["chain"] = np.arange(1, hosts + 1)
-    rows["chain"][-1] = -1
-    buckets = 1 << (2 * hosts - 1).bit_length()
-    repeats = np.zeros((2, 2, _REPEAT_CELLS), REPEAT)
-    repeats["window"] = -1
-    return HostTable(
-        rows=rows,
-        heads=np.full(buckets, -1, np.int32),
-        registers=np.zeros((hosts, 4, REGISTERS), np.uint8),
-        flow_hosts=np.full((flow_slots, 2), -1, np.int32),
-        touched=np.zeros(hosts, np.int32),
-        lists=np.full((2, 2), -1, np.int32),
-        state=np.zeros(8, np.int64),
-        key=np.array(key, np.uint64),
-        seen=np.zeros((2, 2, novelty.WORDS), np.uint64),
-        seen_state=np.zeros((2, 2), np.int64),
-        repeats=repeats,
-    )
 
 
 @kernel
@@ -228,9 +110,11 @@ def find(table: HostTable, hi: np.uint64, lo: np.uint64) -> Int:
 
 
 @kernel
-def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64, kept: Int) -> Int:
-    """Return the slot of the address, made if need be: which may evict another host than `kept`."""
-    hashed = hash_address(hi, lo, table.key[0], table.key[1])
+def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64, hashed: np.uint64, kept: Int) -> Int:
+    """Return the slot of the address, made if need be: which may evict another host than `kept`.
+
+    `hashed` is the address's keyed hash.
+    """
     slot = _walk(table.rows, table.heads, hi, lo, hashed)
     if slot >= 0:
         return slot
@@ -250,12 +134,19 @@ def find_or_add(table: HostTable, hi: np.uint64, lo: np.uint64, kept: Int) -> In
     row.window = -1
     row.failed = row.logins = 0.0
     row.windows = row.vlan = row.ip_version = 0
-    row.used = 1
     row.chain = table.heads[bucket]
     table.heads[bucket] = slot
     _link(table.rows, table.lists, slot, PROVISIONAL)
     table.state[HOSTS] += 1
     table.state[CREATED] += 1
+    return slot
+
+
+@kernel
+def enter(table: HostTable, hi: np.uint64, lo: np.uint64, hashed: np.uint64, kept: Int) -> Int:
+    """Return what `find_or_add` gives, started for this window if need be."""
+    slot = find_or_add(table, hi, lo, hashed, kept)
+    touch(table, slot)
     return slot
 
 
@@ -296,5 +187,5 @@ def touch(table: HostTable, slot: Int) -> None:
     row.flows_out = row.flows_in = row.answered_out = row.answered_in = 0
     row.refused_out = row.syn_in = row.new_peers = row.new_services = 0
     row.repeats_out = row.logins_out = row.binding_changes = row.established_in = 0
-    row.odd_flows = row.arp_requests = 0
+    row.odd_flows = row.odd_fragments = row.arp_requests = row.contacts_out = row.contacts_in = 0
     row.out_protocol = row.in_protocol = 0

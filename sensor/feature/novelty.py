@@ -37,25 +37,24 @@ def first_seen(bits: npt.NDArray[np.uint64], state: npt.NDArray[np.int64], hashe
         64-bit keyed hash of the value.
     """
     young = state[0]
-    in_young = True
-    in_old = True
+    # Bits that are missing, gathered without a branch: new or not, nobody could predict it.
+    missing = missing_old = np.uint64(0)
     block = np.int64((hashed >> np.uint64(48)) % np.uint64(WORDS // _BLOCK_WORDS)) * _BLOCK_WORDS
     places = hashed
     for _ in range(_HASHES):
         bit = places & _BLOCK_BITS
         word = block + np.int64(bit >> np.uint64(6))
         mask = np.uint64(1) << (bit & np.uint64(63))
-        if bits[young, word] & mask == np.uint64(0):
-            in_young = False
-            bits[young, word] |= mask
-        if bits[1 - young, word] & mask == np.uint64(0):
-            in_old = False
+        held = bits[young, word]
+        missing |= mask & ~held
+        missing_old |= mask & ~bits[1 - young, word]
+        bits[young, word] = held | mask
         places = places >> _BITS_PER_PLACE
-    if in_young:
+    if missing == np.uint64(0):
         return False
     state[1] += 1
     if state[1] >= _GENERATION_LIMIT:
         bits[1 - young, :] = np.uint64(0)
         state[0] = 1 - young
         state[1] = 0
-    return not in_old
+    return bool(missing_old != np.uint64(0))

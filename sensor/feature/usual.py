@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sensor.feature.host import HostTable
+from sensor.feature.table import HostTable
 from sensor.feature.row import HostRows
 from sensor.kernel import kernel
 

@@ -6,7 +6,9 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.feature import cardinality
-from sensor.feature.host import (
+from sensor.feature.host import find
+from sensor.feature.row import HostRows
+from sensor.feature.table import (
     ARP_TARGETS,
     KNOWN,
     PEERS_OUT,
@@ -15,9 +17,7 @@ from sensor.feature.host import (
     TOUCHED,
     WINDOW,
     HostTable,
-    find,
 )
-from sensor.feature.row import HostRows
 from sensor.flow.record import Flows
 from sensor.kernel import Int, Row, kernel
 
@@ -49,9 +49,9 @@ def _describe(table: HostTable, slot: Int, out: Row) -> None:
 
 
 @kernel
-def _distinct(registers: npt.NDArray[np.uint8], flows: float) -> float:
-    """Return about how many distinct ones `flows` were: an estimate may exceed what was counted."""
-    return min(cardinality.estimate(registers), flows) if flows > 1.0 else flows
+def _distinct(registers: npt.NDArray[np.uint8], contacts: float) -> float:
+    """Return about how many distinct ones `contacts` were: an estimate may exceed what was counted."""
+    return min(cardinality.estimate(registers), contacts) if contacts > 1.0 else contacts
 
 
 @kernel
@@ -68,8 +68,8 @@ def _measure(
     row.failed = row.failed * damping[0] ** passed + failures
     row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
     row.failed_window = window
-    x[0] = _distinct(registers[PEERS_OUT], float(row.flows_out))
-    x[1] = _distinct(registers[SERVICES_OUT], float(row.flows_out))
+    x[0] = _distinct(registers[PEERS_OUT], float(row.contacts_out))
+    x[1] = _distinct(registers[SERVICES_OUT], float(row.contacts_out))
     x[2] = row.new_peers
     x[3] = row.new_services
     x[4] = unanswered
@@ -77,7 +77,7 @@ def _measure(
     # A fading count speaks only while it is fed: what is over must not colour what comes next.
     x[6] = row.failed if failures > 0.0 else 0.0
     x[7] = row.flows_in
-    x[8] = _distinct(registers[SOURCES_IN], float(row.flows_in))
+    x[8] = _distinct(registers[SOURCES_IN], float(row.contacts_in))
     x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
     x[10] = max(float(row.syn_in) - float(row.established_in), 0.0)
     x[11] = row.packets_out

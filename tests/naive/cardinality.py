@@ -1,4 +1,4 @@
-"""HyperLogLog as the paper writes it: a register holds the longest run of zeros, plus one."""
+"""HyperLogLog as the paper writes it: a register holds the longest run of zeros, plus one, 48 at most."""
 
 import math
 
@@ -12,7 +12,7 @@ class NaiveCounter:
     def add(self, hashed):
         bits = f"{hashed >> 7:057b}"
         run = len(bits) - len(bits.rstrip("0"))
-        self.registers[hashed % REGISTERS] = max(self.registers[hashed % REGISTERS], run + 1)
+        self.registers[hashed % REGISTERS] = max(self.registers[hashed % REGISTERS], min(run + 1, 48))
 
     def estimate(self):
         alpha = 0.7213 / (1 + 1.079 / REGISTERS)
