@@ -100,16 +100,15 @@ class HalfSpaceTrees:
 
     def score_many(self, X: Floats) -> Floats:
         """Return River's scores, (n,) in [0, 1); all 0 during the first window."""
-        return self.judge_many(X).score
+        X = rows_of(X, self.n_features)
+        return self._scores(X) if self.ready else np.zeros(len(X))
 
     def judge_many(self, X: Floats) -> Judgement:
         """Return River's scores, and surprises in [0, `largest_surprise`] (NaN during the first window)."""
         X = rows_of(X, self.n_features)
         surprise = np.full(len(X), np.nan)
-        if not self.ready:
-            return Judgement(np.zeros(len(X)), surprise)
         self.fill_surprise(X, surprise)
-        return Judgement(self._scores(X), surprise)
+        return Judgement(self.score_many(X), surprise)
 
     def fill_surprise(self, X: Floats, surprise: Floats) -> None:
         """Write the surprises (n,) of `judge_many` alone, which is the faster half; `X` is as a kernel wants it.
