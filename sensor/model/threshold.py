@@ -180,7 +180,7 @@ class Threshold:
         p = np.ones(len(scores))
         if self.ready:
             tail = dataclasses.astuple(self.fit())
-            upper_tail(np.asarray(scores, np.float64), self._survival, np.array(tail), self._grid, p)
+            upper_tail(np.ascontiguousarray(scores, np.float64), self._survival, np.array(tail), self._grid, p)
         return p
 
     def mark_rare(self, scores: Floats, p: float, marks: Bools) -> None:
@@ -193,7 +193,7 @@ class Threshold:
         common = int(np.searchsorted(-self._survival, -p)) - 1
         limits = np.array([min(tail.start, low + common / per_unit) if common > 0 else -np.inf, p])
         numbers = np.array(dataclasses.astuple(tail))
-        mark_upper_tail(scores, self._survival, numbers, self._grid, limits, marks)
+        mark_upper_tail(np.ascontiguousarray(scores), self._survival, numbers, self._grid, limits, marks)
 
     def score_at(self, p: float) -> float:
         """Return the lowest score whose p-value is at most `p`; inf if not ready."""
