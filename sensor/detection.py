@@ -15,12 +15,14 @@ from sensor.alert.alert import Alert, Model, ModelState
 from sensor.alert.health import NOTHING_SEEN, Health, Sight
 from sensor.alert.policy import Policy, Scored
 from sensor.feature.extractor import Extractor
-from sensor.feature.flow import flow_rows
+from sensor.feature.flow import FlowEnds, FlowRows
+from sensor.feature.row import HostWindow
 from sensor.feature.schema import FLOW_FEATURES, HOST_FEATURES, groups, names
 from sensor.flow.community_id import address_bytes, community_id_of
-from sensor.flow.record import FLOW, Flows
+from sensor.flow.record import Flows
 from sensor.metering import Observed, Part
 from sensor.model.ensemble import Ensemble
+from sensor.model.scores import Screened
 from sensor.model.settings import Settings
 from sensor.packet.batch import PacketBatch
 from sensor.settings import EngineSettings, ModelSettings
@@ -61,12 +63,10 @@ class Detection:
         self._host_model = _ensemble(settings.model, settings.seed + 1, HOST_FEATURES)
         self._length = int(feature.window_secs * _NS)
         self._window = -1
-        self._flows = np.zeros(_FLOW_ROWS, FLOW)
-        self._flow_count = 0
-        self._odd: list[Flows] = []
+        self._flows = FlowRows(_FLOW_ROWS)
+        self._odd: list[FlowEnds] = []
         self._windows = 0
         self._odd_flows = 0
-        self._one_way_flows = 0
         self._lessons_left_out = 0
         self._sampling = 1  # the highest of the window
 
@@ -105,7 +105,7 @@ class Detection:
     def counters(self) -> dict[str, dict[str, int]]:
         """Return what each stage counted, by stage."""
         return {
-            "flow": {"one_way": self._one_way_flows, "odd": self._odd_flows},
+            "flow": {"one_way": self._flows.one_way, "odd": self._odd_flows},
             "feature": {**self._extractor.counters(), "windows": self._windows},
             "model": {
                 "lessons_left_out": self._lessons_left_out,
@@ -123,48 +123,46 @@ class Detection:
             self._extractor.start(window)
 
     def _keep(self, flows: Flows) -> None:
-        """Keep records until the window ends, or until there is a full chunk of them."""
+        """Keep the records' rows until the window ends, or until there is a full chunk of them."""
         while len(flows):
-            room = min(_FLOW_ROWS - self._flow_count, len(flows))
-            self._flows[self._flow_count : self._flow_count + room] = flows[:room]
-            self._flow_count += room
-            flows = flows[room:]
-            if self._flow_count == _FLOW_ROWS:
+            flows = self._flows.take(flows)
+            if self._flows.is_full:
                 self._score_flows()
 
     def _score_flows(self) -> None:
-        """Score the kept records and learn the ordinary ones.
-
-        A flow without an answer tells of its sender only, and anybody can invent
-        one: such flows count as the host's failures and are not scored.
-        """
-        flows = self._flows[: self._flow_count]
-        self._flow_count = 0
-        answered = flows[flows["reverse_packets"] > 0]
-        self._one_way_flows += len(flows) - len(answered)
-        if not len(answered):
+        """Score the flows kept and learn the ordinary ones."""
+        x, ends = self._flows.empty()
+        if not len(x):
             return
-        x = flow_rows(answered)
-        scores = self._flow_model.score_many(x)
-        odd = scores.p <= _ODD_P
+        seen = self._flow_model.screen(x, _ODD_P)
         involved = self._involved()
-        teaches = ~(np.isin(answered["src_lo"], involved) | np.isin(answered["dst_lo"], involved))
-        self._flow_model.learn(x, scores, self._lessons(teaches))
-        if odd.any():
-            self._odd.append(answered[odd])
-            self._odd_flows += int(odd.sum())
+        teaches = ~(np.isin(ends["src_lo"], involved) | np.isin(ends["dst_lo"], involved))
+        self._flow_model.learn(x, seen, self._lessons(teaches))
+        odd = ends[seen.p <= _ODD_P]
+        self._odd.append(odd)
+        self._odd_flows += len(odd)
 
     def _close(self, sight: Sight) -> list[Alert]:
         """End the current window: look at the mirror, score flows and hosts, judge, learn."""
-        now = (self._window + 1) * self._length
-        told = self._health.close(sight, now, self.models["host"])
+        told = self._health.close(sight, self._now, self.models["host"])
         self._score_flows()
         for odd in self._odd:
             self._extractor.mark_odd(odd)
         self._odd.clear()
         closed = self._extractor.close(one_way=self._health.one_way)
         self._windows += 1
-        scores = self._host_model.score_many(closed.x)
+        seen = self._host_model.screen(closed.x, self._settings.model.gate_p)
+        alerts, suspicious = self._judge(closed, seen)
+        involved = np.isin(closed.rows["lo"], self._involved())
+        teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~involved
+        self._host_model.learn(closed.x, seen, self._lessons(teaches))
+        self._extractor.learn(closed, teaches & (seen.p > self._settings.model.gate_p))
+        return told + alerts
+
+    def _judge(self, closed: HostWindow, seen: Screened) -> tuple[list[Alert], npt.NDArray[np.bool_]]:
+        """Return the window's alerts, and which of its rows were suspicious (n,); most rows cannot be."""
+        rows = self._policy.candidates(closed)
+        scores = self._host_model.detail(closed.x, seen, rows)
         scored = Scored(
             p_values=scores.p,
             detector_p=scores.p_by_detector,
@@ -174,15 +172,19 @@ class Detection:
             expected=self._host_model.expected_upper(_EXPECTED_P),
             model=_model(self._host_model),
         )
-        alerts, suspicious = self._policy.judge(closed, scored, now)
-        involved = np.isin(closed.rows["lo"], self._involved())
-        teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~involved
-        self._host_model.learn(closed.x, scores, self._lessons(teaches))
-        self._extractor.learn(closed, teaches & (scores.p > self._settings.model.gate_p))
+        candidates = HostWindow(*(part[rows] for part in closed))
+        alerts, found = self._policy.judge(candidates, scored, self._now)
+        suspicious = np.zeros(len(closed.x), np.bool_)
+        suspicious[rows] = found
         sampling, self._sampling = self._sampling, 1
         if sampling > 1:
             alerts = [replace(alert, sampling=sampling) for alert in alerts]
-        return told + alerts
+        return alerts, suspicious
+
+    @property
+    def _now(self) -> int:
+        """When the current window ends (ns)."""
+        return (self._window + 1) * self._length
 
     def _lessons(self, teaches: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Return at most `lessons_per_window` of the rows that may teach, evenly spread over them.

@@ -108,6 +108,11 @@ class Policy:
         """Return the hosts with an open incident: what they do must not be learned."""
         return self._incidents.addresses()
 
+    def candidates(self, closed: HostWindow) -> npt.NDArray[np.intp]:
+        """Return the rows that `judge` can find suspicious: those with a feature above its floor."""
+        above = np.flatnonzero(closed.x > _FLOORS)
+        return np.unique(above // closed.x.shape[1])
+
     def judge(
         self, closed: HostWindow, scored: Scored, now: int
     ) -> tuple[list[Alert], npt.NDArray[np.bool_]]:

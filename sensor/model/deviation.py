@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.kernel import kernel
-from sensor.model.detector import Floats, Judgement, State, array_of, rows_of
+from sensor.model.detector import Bools, Floats, Judgement, State, array_of, rows_of
 from sensor.model.fusion import P_MIN
 
 #: 1/16 in log1p is 6 % of the value; 640 bins reach e^40, beyond any 64-bit counter.
@@ -104,6 +104,54 @@ def upper_tails(X: Floats, tails: Tails, p: Floats) -> None:
             p[row, column] = upper_tail_of(X[row, column], column, tails)
 
 
+@kernel
+def mark_rows(X: Floats, tails: Tails, p: float, marks: Bools) -> None:
+    """Set a row's mark where P(V >= x) of a value above its floor is at most `p`."""
+    for row in range(X.shape[0]):
+        for column in range(X.shape[1]):
+            value = X[row, column]
+            if value > tails.floor[column] and upper_tail_of(value, column, tails) <= p:
+                marks[row] = True
+
+
+@kernel
+def expect(tails: Tails, q: float, upper: Floats) -> None:
+    """Fill `upper` (d,) with the value up to which P(V >= value) > `q`, found by halving; inf if always."""
+    for column in range(upper.shape[0]):
+        # No tail is flatter than scale 1, and none starts above the grid's end.
+        low, high = 0.0, BINS / _PER_UNIT + max(1.0, tails.prior[0]) * 700.0
+        if upper_tail_of(high, column, tails) > q:
+            upper[column] = np.inf
+            continue
+        for _ in range(60):
+            middle = (low + high) / 2.0
+            if upper_tail_of(middle, column, tails) > q:
+                low = middle
+            else:
+                high = middle
+        upper[column] = high
+
+
+@kernel
+def fit_tails(counts: Floats, clock: Floats, tails: Tails) -> None:
+    """Fit every feature's survival and tail to its histogram (d, BINS)."""
+    total = clock[1] / clock[0]
+    for column in range(counts.shape[0]):
+        at_least, moment = 0.0, 0.0
+        start, share, excess = BINS, 0.0, 0.0
+        for place in range(BINS - 1, -1, -1):
+            weight = counts[column, place] / clock[0]
+            at_least += weight
+            moment += weight * ((place + 0.5) / _PER_UNIT)
+            tails.survival[column, place] = at_least / total
+            if at_least <= _TAIL_SHARE * total:
+                start, share, excess = place, at_least, max(moment - place / _PER_UNIT * at_least, 0.0)
+        tails.start[column] = start / _PER_UNIT
+        tails.share[column] = share / total
+        scale = (excess + _SCALE_PRIOR * tails.prior[0]) / (share + _SCALE_PRIOR)
+        tails.scale[column] = min(max(scale, _MIN_SCALE), _MAX_SCALE)
+
+
 class Deviation:
     """One-sided univariate deviation of every feature, usable from the first row.
 
@@ -173,6 +221,15 @@ class Deviation:
         upper_tails(X, self._tails, p)
         return p
 
+    def mark_rare(self, X: Floats, p: float, marks: Bools) -> None:
+        """Set the marks (n,) of all rows whose p-value is at most `p`; of others too if `p` is large."""
+        if p >= FLOOR_P * self.tests:
+            marks[:] = True
+            return
+        self._refit()
+        # A hair more: the product with `tests`, rounded, may be the one that is compared.
+        mark_rows(X, self._tails, p / self.tests * (1.0 + 1e-9), marks)
+
     def row_p_many(self, p: Floats) -> Floats:
         """Return (n,): the smallest of `p_many`'s (n, d), by Bonferroni for `tests` looks."""
         return np.clip(p.min(axis=1) * self.tests, P_MIN, 1.0)
@@ -209,15 +266,10 @@ class Deviation:
 
     def expected_upper(self, q: float) -> Floats:
         """Return (d,): the value up to which each feature has p > `q` (inf if it always has)."""
-        low = np.zeros(self.n_features)
-        # No tail is flatter than scale 1, and none starts above the grid's end.
-        high = np.full(self.n_features, BINS / _PER_UNIT + max(1.0, float(self._tails.prior[0])) * 700.0)
-        never = self.p_many(high[None, :])[0] > q
-        for _ in range(60):
-            middle = (low + high) / 2.0
-            above = self.p_many(middle[None, :])[0] > q
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return np.where(never, np.inf, high)
+        self._refit()
+        upper = np.empty(self.n_features)
+        expect(self._tails, q, upper)
+        return upper
 
     def state(self) -> State:
         """Return the histograms and the clock."""
@@ -237,20 +289,5 @@ class Deviation:
         if not self._stale:
             return
         self._stale = False
-        tails = self._tails
-        weight = self._counts / self._clock[0]
-        total = self._clock[1] / self._clock[0]
-        at_least = np.cumsum(weight[:, ::-1], axis=1)[:, ::-1]
-        tails.survival[:] = at_least / total
-        moment = np.cumsum((weight * ((np.arange(BINS) + 0.5) / _PER_UNIT))[:, ::-1], axis=1)[:, ::-1]
-        none = np.zeros((self.n_features, 1))
-        at_least, moment = np.hstack((at_least, none)), np.hstack((moment, none))
-        start_bin = np.argmax(at_least <= _TAIL_SHARE * total, axis=1)
-        rows = np.arange(self.n_features)
-        n = at_least[rows, start_bin]
-        tails.start[:] = start_bin / _PER_UNIT
-        excess = np.maximum(moment[rows, start_bin] - tails.start * n, 0.0)
-        tails.share[:] = n / total
-        scale = (excess + _SCALE_PRIOR * tails.prior[0]) / (n + _SCALE_PRIOR)
-        tails.scale[:] = np.clip(scale, _MIN_SCALE, _MAX_SCALE)
-        tails.prior[1] = self.prior_rows / (self.prior_rows + total)
+        fit_tails(self._counts, self._clock, self._tails)
+        self._tails.prior[1] = self.prior_rows / (self.prior_rows + self._clock[1] / self._clock[0])

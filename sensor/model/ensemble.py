@@ -14,15 +14,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sensor.model.detector import Detector, Floats, State, rows_of
+from sensor.model.detector import Bools, Detector, Floats, State, rows_of
 from sensor.model.deviation import Deviation
-from sensor.model.fusion import FUSIONS
+from sensor.model.fusion import FUSIONS, NEVER_BELOW_SMALLEST
 from sensor.model.gate import Gate
 from sensor.model.parts import make_deviation, make_forests, make_threshold
 from sensor.model.river_adapter import RiverDetector
-from sensor.model.scaler import Scaler
-from sensor.model.scores import Bools, Scores
+from sensor.model.scaler import Scaler, find_finite, squeeze
+from sensor.model.scores import Scores, Screened
 from sensor.model.settings import Settings
+
+#: Rows scaled and looked up at a time: they stay in the second-level cache.
+_BLOCK = 2048
+#: What sums of p-values may lose to rounding.
+_HAIR = 1.0 + 1e-9
 
 
 class Ensemble:
@@ -78,6 +83,7 @@ class Ensemble:
         self.names = first + tuple(detector.name for detector in self._scaled)
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"two detectors have one name: {', '.join(self.names)}")
+        self._block = np.empty((_BLOCK, d))
         self.trained_rows = 0
         self.rows_scored = 0
         self.rows_learned = 0
@@ -115,15 +121,33 @@ class Ensemble:
     def score_many(self, X: Floats) -> Scores:
         """Judge all rows by what is known now; nothing is learned."""
         self.rows_scored += len(X)
-        return self._judge(X)
+        return self._scores(X)
 
-    def learn(self, X: Floats, scores: Scores, teaches: Bools) -> Bools:
+    def screen(self, X: Floats, p: float) -> Screened:
+        """Find the rows that `score_many` gives a p-value of at most `p` (or the gate's, if that is more).
+
+        Their p-values are what it gives; `detail` says the rest of them. All
+        others are told from them without being worked out.
+        """
+        self.rows_scored += len(X)
+        X, usable = self._usable_rows(X)
+        surprise = self._surprise(X)
+        rows = np.flatnonzero(self._may_be_rare(X, surprise, max(p, self.gate.p) * _HAIR) & usable)
+        fused = np.ones(len(X))
+        fused[rows] = self._p(X[rows], surprise[rows])[0]
+        return Screened(fused, usable, surprise)
+
+    def detail(self, X: Floats, screened: Screened, rows: npt.NDArray[np.intp]) -> Scores:
+        """Return all that `score_many` would have said of the rows (m,) of a chunk that was just screened."""
+        return self._explicit(X[rows], screened.usable[rows], screened.surprise[rows])
+
+    def learn(self, X: Floats, scores: Scores | Screened, teaches: Bools) -> Bools:
         """Learn the rows that the caller and the gate accept, in order.
 
         Parameters
         ----------
         X, scores
-            A chunk and what `score_many` said of it.
+            A chunk and what `score_many` or `screen` said of it.
         teaches
             (n,) False for a row that must not become the norm: of a host in an
             open incident, of a source beyond its quota.
@@ -139,7 +163,7 @@ class Ensemble:
 
     def learn_many(self, X: Floats, mask: Bools | None = None) -> None:
         """Learn the rows of `mask` (None: all), whatever the gate says: what an operator accepted."""
-        scores = self._judge(X)
+        scores = self._scores(X)
         wanted = scores.usable if mask is None else scores.usable & mask
         self.gate.refused_not_finite += int((~scores.usable).sum())
         self._calibrate(scores, wanted, np.zeros(0, np.intp))
@@ -153,7 +177,7 @@ class Ensemble:
         """
         shares = np.zeros(len(self.features))
         x = np.asarray(x, np.float64)
-        scores = self._judge(x[None, :])
+        scores = self._scores(x[None, :])
         if not scores.usable[0]:
             return shares
         weights = -np.log10(scores.p_by_detector[0])
@@ -198,34 +222,68 @@ class Ensemble:
             part.restore(State(meta[name], arrays))
         self.trained_rows = int(meta["ensemble"]["trained_rows"])
 
-    def _judge(self, X: Floats) -> Scores:
+    def _scores(self, X: Floats) -> Scores:
         X, usable = self._usable_rows(X)
-        n, k = len(X), len(self.names)
-        score, surprise, p = np.zeros((n, k)), np.full((n, k), np.nan), np.ones((n, k))
-        feature_p = np.ones(X.shape)
-        active = np.zeros(k, np.bool_)
+        return self._explicit(X, usable, self._surprise(X))
+
+    def _surprise(self, X: Floats) -> Floats:
+        """Return (n, k): what each detector says of finite rows; NaN for deviations, which need no scale."""
+        surprise = np.full((len(self.names), len(X)), np.nan)
+        if self.scaler.frozen:
+            first = len(self.names) - len(self._scaled)
+            for start in range(0, len(X), _BLOCK):
+                rows = X[start : start + _BLOCK]
+                scaled = self._block[: len(rows)]
+                squeeze(rows, self.scaler.low, self.scaler.width, scaled)
+                for j, forest in enumerate(self.forests, start=first):
+                    forest.fill_surprise(scaled, surprise[j, start : start + _BLOCK])
+            for j, extra in enumerate(self.extras, start=first + len(self.forests)):
+                surprise[j] = extra.judge_many(self.scaler.transform_many(X)).surprise
+        return surprise.T
+
+    def _may_be_rare(self, X: Floats, surprise: Floats, p: float) -> Bools:
+        """Return (n,): False only where the fused p-value is above `p`, for that of each detector is."""
+        if self.settings.fusion not in NEVER_BELOW_SMALLEST:
+            return np.ones(len(X), np.bool_)
+        marks = np.zeros(len(X), np.bool_)
+        if self.deviation:
+            self.deviation.mark_rare(X, p, marks)
+        first = len(self.names) - len(self._scaled)
+        for j, threshold in enumerate(self._thresholds, start=first):
+            threshold.mark_rare(surprise[:, j], p, marks)
+        return marks
+
+    def _p(self, X: Floats, surprise: Floats) -> tuple[Floats, Floats, Floats]:
+        """Return the p-values (n,) of rows, (n, k) of detectors, (n, d) of features."""
+        p, feature_p = np.ones(surprise.shape), np.ones(X.shape)
+        active = np.zeros(len(self.names), np.bool_)
         if self.deviation:
             feature_p = self.deviation.p_many(X)
             p[:, 0] = self.deviation.row_p_many(feature_p)
-            score[:, 0] = surprise[:, 0] = -np.log10(p[:, 0])
             active[0] = True
+        first = len(self.names) - len(self._scaled)
+        pairs = zip(self._scaled, self._thresholds, strict=True)
+        for j, (detector, threshold) in enumerate(pairs, start=first):
+            p[:, j] = threshold.p_many(surprise[:, j])
+            active[j] = self.scaler.frozen and detector.ready and threshold.ready
+        return self._fuse(p, active), p, feature_p
+
+    def _explicit(self, X: Floats, usable: Bools, surprise: Floats) -> Scores:
+        X = np.where(usable[:, None], X, 0.0)
+        surprise = np.where(usable[:, None], surprise, np.nan)
+        fused, p, feature_p = self._p(X, surprise)
+        score = np.nan_to_num(surprise)
         if self.scaler.frozen:
             scaled = self.scaler.transform_many(X)
-            first = k - len(self._scaled)
-            pairs = zip(self._scaled, self._thresholds, strict=True)
-            for j, (detector, threshold) in enumerate(pairs, start=first):
-                judgement = detector.judge_many(scaled)
-                score[:, j] = judgement.score
-                surprise[:, j] = judgement.surprise
-                p[:, j] = threshold.p_many(judgement.surprise)
-                active[j] = detector.ready and threshold.ready
-        fused = self._fuse(p, active)
-        if not usable.all():
-            fused[~usable], p[~usable], feature_p[~usable] = 1.0, 1.0, 1.0
-            score[~usable], surprise[~usable] = 0.0, np.nan
-        return Scores(fused, p, np.nan_to_num(score), feature_p, self.names, usable, surprise)
+            for j, forest in enumerate(self.forests, start=len(self.names) - len(self._scaled)):
+                score[:, j] = forest.score_many(scaled)
+        if self.deviation:
+            score[:, 0] = surprise[:, 0] = -np.log10(p[:, 0])
+        fused[~usable], p[~usable], feature_p[~usable] = 1.0, 1.0, 1.0
+        score[~usable], surprise[~usable] = 0.0, np.nan
+        return Scores(fused, p, score, feature_p, self.names, usable, surprise)
 
-    def _calibrate(self, scores: Scores, learned: Bools, shown: npt.NDArray[np.intp]) -> None:
+    def _calibrate(self, scores: Scores | Screened, learned: Bools, shown: npt.NDArray[np.intp]) -> None:
         first = len(self.names) - len(self._scaled)
         for j, threshold in enumerate(self._thresholds, start=first):
             if len(shown) and threshold.ready:
@@ -262,10 +320,9 @@ class Ensemble:
 
     def _usable_rows(self, X: Floats) -> tuple[Floats, Bools]:
         X = rows_of(X, len(self.features))
-        usable: Bools = np.asarray(np.isfinite(X).all(axis=1))
-        if not usable.all():
-            X = np.where(usable[:, None], X, 0.0)
-        return X, usable
+        usable = np.empty(len(X), np.bool_)
+        find_finite(X, usable)
+        return X if usable.all() else np.where(usable[:, None], X, 0.0), usable
 
     def _parts(self) -> dict[str, Any]:
         parts: dict[str, Any] = {"gate": self.gate, "scaler": self.scaler}

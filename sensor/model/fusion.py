@@ -55,3 +55,6 @@ FUSIONS: dict[str, Callable[[Floats], Floats]] = {
     "fisher": fisher,
     "bonferroni": bonferroni,
 }
+
+#: Those whose result is never below the smallest of the p-values.
+NEVER_BELOW_SMALLEST = frozenset({"cauchy", "bonferroni"})

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from sensor.model.detector import State
-from sensor.model.scores import Bools, Scores
+from sensor.model.detector import Bools, State
+from sensor.model.scores import Scores, Screened
 
 #: Refused rows that may be shown at once, however long it has been quiet.
 _MAX_RATION = 20.0
@@ -39,7 +39,7 @@ class Gate:
         self.refused_by_caller = 0
         self._ration = 0.0
 
-    def admit(self, scores: Scores, teaches: Bools) -> tuple[Bools, npt.NDArray[np.intp]]:
+    def admit(self, scores: Scores | Screened, teaches: Bools) -> tuple[Bools, npt.NDArray[np.intp]]:
         """Return (n,) which rows are learned, and indices of those refused yet shown to the thresholds."""
         passes = scores.p > self.p
         learned = scores.usable & teaches & passes

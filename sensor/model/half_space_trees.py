@@ -8,9 +8,8 @@ Three facts make it fast and keep every score equal to River's to the last bit:
   children of node i are 2i + 1 and 2i + 2.
 - A learned row adds 1 to every node of its path, so an inner node's mass is
   the sum of its leaves: only leaves are counted.
-- Between two pivots the reference masses stand still, so River's sum of
-  mass x 2^depth along a path, with its early stop, is a number per leaf. It is
-  worked out once a pivot. The sums are integers below 2^53, hence exact.
+- Between two pivots the reference masses stand still, and so does what River
+  adds up along each path, with its early stop: see `lookup`.
 """
 
 from __future__ import annotations
@@ -23,7 +22,8 @@ import numpy as np
 
 from sensor.memo import Arrays, kept
 from sensor.model.detector import Floats, Judgement, State, array_of, rows_of
-from sensor.model.forest import LEARN, SCORE, empty_forest, walk, weigh
+from sensor.model.forest import count_rows, empty_forest
+from sensor.model.lookup import look_up, lookup_of, settle
 
 #: 4,096 leaves a tree; a taller one costs memory and cache, and isolates nothing more.
 _MAX_HEIGHT = 12
@@ -85,6 +85,7 @@ class HalfSpaceTrees:
         self.generation = 0
         self.trained_rows = 0
         self._forest = empty_forest(n_trees, height)
+        self._lookup = lookup_of(self._forest, self.columns)
         self._grown = False
 
     @property
@@ -99,36 +100,46 @@ class HalfSpaceTrees:
 
     def score_many(self, X: Floats) -> Floats:
         """Return River's scores, (n,) in [0, 1); all 0 during the first window."""
-        return self.judge_many(X).score
+        X = rows_of(X, self.n_features)
+        return self._scores(X) if self.ready else np.zeros(len(X))
 
     def judge_many(self, X: Floats) -> Judgement:
         """Return River's scores, and surprises in [0, `largest_surprise`] (NaN during the first window)."""
         X = rows_of(X, self.n_features)
+        surprise = np.full(len(X), np.nan)
+        self.fill_surprise(X, surprise)
+        return Judgement(self.score_many(X), surprise)
+
+    def fill_surprise(self, X: Floats, surprise: Floats) -> None:
+        """Write the surprises (n,) of `judge_many` alone, which is the faster half; `X` is as a kernel wants it.
+
+        Nothing is written during the first window.
+        """
         if not self.ready:
-            return Judgement(np.zeros(len(X)), np.full(len(X), np.nan))
-        mass = np.zeros(len(X), np.int64)
-        logs = np.zeros(len(X))
-        walk(self._forest, X, mass, logs, SCORE)
-        score = 1.0 - mass / self._max_mass
+            return
+        lookup = self._lookup
         if self.reading == "log_mass":
-            return Judgement(score, np.maximum(-logs / self.n_trees, 0.0))
+            look_up(lookup, X, lookup.log_mass, surprise)
+            np.divide(surprise, -self.n_trees, out=surprise)
+            np.maximum(surprise, 0.0, out=surprise)
+            return
+        look_up(lookup, X, lookup.mass, surprise)
         # The numerator is an exact integer: no digits are lost near score 0 or 1.
-        return Judgement(
-            score,
-            np.where(
-                2 * mass > self._max_mass,
-                -np.log1p((mass - self._max_mass) / self._max_mass),
-                -np.log(mass / self._max_mass),
-            ),
+        surprise[:] = np.where(
+            2 * surprise > self._max_mass,
+            -np.log1p((surprise - self._max_mass) / self._max_mass),
+            -np.log(surprise / self._max_mass),
         )
 
     def learn_many(self, X: Floats) -> None:
         """Learn the rows in order; the reference is replaced after every `window_size` of them."""
-        self._learn(rows_of(X, self.n_features), LEARN)
+        self._learn(rows_of(X, self.n_features), None)
 
     def score_learn_many(self, X: Floats) -> Floats:
-        """Score then learn row by row, one walk for both; equal to River's loop."""
-        return self._learn(rows_of(X, self.n_features), SCORE | LEARN)
+        """Score then learn row by row; equal to River's loop, for scores change at a pivot only."""
+        scores = np.zeros(len(X))
+        self._learn(rows_of(X, self.n_features), scores)
+        return scores
 
     def contributions(self, x: Floats, reference: Floats) -> Floats:
         """Return (d,): the surprise lost when each feature alone takes its `reference`; 0 if not ready."""
@@ -166,46 +177,64 @@ class HalfSpaceTrees:
         if not np.isin(forest.feature, self.columns).all() and meta["grown"]:
             raise ValueError("the state's trees split on columns this forest does not have")
         self._forest = forest
-        self._grown = bool(meta["grown"])
+        self._grown = False
+        if meta["grown"]:
+            self._adopt()
         self.counter = int(meta["counter"])
         self.generation = int(meta["generation"])
         self.trained_rows = int(meta["trained_rows"])
-        weigh(forest, self.window_size)
 
     @property
     def _max_mass(self) -> int:
         return self.n_trees * self.window_size * (2 ** (self.height + 1) - 1)
 
-    def _learn(self, X: Floats, task: int) -> Floats:
-        scores = np.zeros(len(X))
+    def _scores(self, X: Floats) -> Floats:
+        mass = np.empty(len(X))
+        look_up(self._lookup, X, self._lookup.mass, mass)
+        return np.asarray(1.0 - mass / self._max_mass, np.float64)
+
+    def _learn(self, X: Floats, scores: Floats | None) -> None:
         if len(X) and not self._grown:
             self._grow()
         start = 0
         while start < len(X):
             stop = min(len(X), start + self.window_size - self.counter)
-            mass = np.zeros(stop - start, np.int64)
-            walk(self._forest, X[start:stop], mass, np.zeros(stop - start), task)
-            if self.ready:
-                scores[start:stop] = 1.0 - mass / self._max_mass
+            if scores is not None and self.ready:
+                scores[start:stop] = self._scores(X[start:stop])
+            count_rows(self._forest, X[start:stop])
             self.counter += stop - start
             if self.counter == self.window_size:
                 self._pivot()
             start = stop
         self.trained_rows += len(X)
-        return scores
 
     def _pivot(self) -> None:
         self._forest.r_mass[:] = self._forest.l_mass
         self._forest.l_mass[:] = 0
         self.counter = 0
         self.generation += 1
-        weigh(self._forest, self.window_size)
+        settle(self._forest, self._lookup, self.window_size)
 
     def _grow(self) -> None:
         parts = (version("river"), self.n_trees, self.height, self.seed, list(map(int, self.columns)))
         feature, threshold = kept(f"half-space trees {parts}", self._grown_by_river)
         self._forest.feature[:] = feature
         self._forest.threshold[:] = threshold
+        self._adopt()
+
+    def _adopt(self) -> None:
+        """Take the forest's trees and reference as they now are.
+
+        Raises
+        ------
+        ValueError
+            If a reference is not that of a whole window.
+        """
+        mass = self._forest.r_mass
+        if mass.min() < 0 or not np.isin(mass.sum(axis=1), (0, self.window_size)).all():
+            raise ValueError("a tree's reference masses are not those of one window")
+        self._lookup = lookup_of(self._forest, self.columns)
+        settle(self._forest, self._lookup, self.window_size)
         self._grown = True
 
     def _grown_by_river(self) -> Arrays:

@@ -14,7 +14,7 @@ from river.anomaly import HalfSpaceTrees as RiverHalfSpaceTrees
 from river.tree.padded import PaddedBranch, PaddedLeaf
 
 from sensor.model.detector import Floats
-from sensor.model.forest import Forest, weigh
+from sensor.model.forest import Forest
 from sensor.model.half_space_trees import HalfSpaceTrees
 
 
@@ -105,12 +105,11 @@ def from_river(river: RiverHalfSpaceTrees, keys: list[str]) -> HalfSpaceTrees:
             forest.threshold[index, position] = node.threshold
         forest.l_mass[index] = [leaf.l_mass for leaf in nodes[inner:]]
         forest.r_mass[index] = [leaf.r_mass for leaf in nodes[inner:]]
-    detector._grown = True  # noqa: SLF001
     detector.counter = river.counter
     # River does not count its pivots; one is all that "ready" needs.
     detector.generation = int(not river._first_window)  # noqa: SLF001
     detector.trained_rows = river.counter + river.window_size * detector.generation
-    weigh(forest, river.window_size)
+    detector._adopt()  # noqa: SLF001
     return detector
 
 

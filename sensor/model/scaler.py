@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from sensor.kernel import kernel
-from sensor.model.detector import Floats, State, array_of, rows_of
+from sensor.model.detector import Bools, Floats, State, array_of, rows_of
 
 #: The share of [0, 1] kept on each side for values beyond the limits.
 _TAIL = 0.25
@@ -36,6 +36,16 @@ def squeeze(X: Floats, low: Floats, width: Floats, out: Floats) -> None:
                 out[row, column] = _TAIL + _CORE * u
             else:
                 out[row, column] = 0.5
+
+
+@kernel
+def find_finite(X: Floats, finite: Bools) -> None:
+    """Fill `finite` (n,): whether a row has neither NaN nor inf."""
+    for row in range(X.shape[0]):
+        good = True
+        for column in range(X.shape[1]):
+            good &= np.abs(X[row, column]) < np.inf
+        finite[row] = good
 
 
 class Scaler:

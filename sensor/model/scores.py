@@ -4,12 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-import numpy.typing as npt
+from sensor.model.detector import Bools, Floats
 
-from sensor.model.detector import Floats
 
-Bools = npt.NDArray[np.bool_]
+@dataclasses.dataclass(frozen=True, slots=True)
+class Screened:
+    """What an ensemble says first of n rows: which are rare, without saying by what.
+
+    Attributes
+    ----------
+    p
+        (n,) fused p-values; those above the asked one are given as 1.
+    usable
+        (n,) False for a row with NaN or inf, which is neither judged nor learned.
+    surprise
+        (n, k) what `learn` feeds to the calibration, NaN where nothing was said.
+    """
+
+    p: Floats
+    usable: Bools
+    surprise: Floats
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

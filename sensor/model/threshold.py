@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from sensor.kernel import kernel
-from sensor.model.detector import Floats, State, array_of
+from sensor.model.detector import Bools, Floats, State, array_of
 from sensor.model.fusion import P_MIN
 
 BINS = 1024
@@ -77,21 +77,37 @@ def pareto_survival(reach: float, shape: float) -> float:
 
 
 @kernel
-def upper_tail(scores: Floats, survival: Floats, tail: Floats, grid: Floats, p: Floats) -> None:
-    """Fill `p` (n,): the share of accepted rows with at least this score; NaN says nothing and gets 1."""
+def upper_tail_of(score: float, survival: Floats, tail: Floats, grid: Floats) -> float:
+    """Return the share of accepted rows with at least this score; NaN says nothing and gets 1."""
+    if np.isnan(score):
+        return 1.0
     bins = survival.shape[0]
+    value = survival[int(min(max((score - grid[0]) * grid[2], 0.0), bins - 1.0))]
     start, share, shape, scale = tail[0], tail[1], tail[2], tail[3]
+    if score >= start:
+        fitted = share * pareto_survival((score - start) / scale, shape)
+        # What was seen among n rows is never rarer than 1 in n.
+        value = fitted if score > grid[1] else max(fitted, value)
+    return min(max(value, P_MIN), 1.0)
+
+
+@kernel
+def upper_tail(scores: Floats, survival: Floats, tail: Floats, grid: Floats, p: Floats) -> None:
+    """Fill `p` (n,) with `upper_tail_of` each score."""
     for i in range(scores.shape[0]):
-        score = scores[i]
-        if np.isnan(score):
-            p[i] = 1.0
+        p[i] = upper_tail_of(scores[i], survival, tail, grid)
+
+
+@kernel
+def mark_upper_tail(
+    scores: Floats, survival: Floats, tail: Floats, grid: Floats, limits: Floats, marks: Bools
+) -> None:
+    """Set a row's mark where `upper_tail_of` its score is at most limits[1]; below limits[0] none is."""
+    for i in range(scores.shape[0]):
+        if scores[i] < limits[0]:
             continue
-        value = survival[int(min(max((score - grid[0]) * grid[2], 0.0), bins - 1.0))]
-        if score >= start:
-            fitted = share * pareto_survival((score - start) / scale, shape)
-            # What was seen among n rows is never rarer than 1 in n.
-            value = fitted if score > grid[1] else max(fitted, value)
-        p[i] = min(max(value, P_MIN), 1.0)
+        if upper_tail_of(scores[i], survival, tail, grid) <= limits[1]:
+            marks[i] = True
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -164,8 +180,20 @@ class Threshold:
         p = np.ones(len(scores))
         if self.ready:
             tail = dataclasses.astuple(self.fit())
-            upper_tail(np.asarray(scores, np.float64), self._survival, np.array(tail), self._grid, p)
+            upper_tail(np.ascontiguousarray(scores, np.float64), self._survival, np.array(tail), self._grid, p)
         return p
+
+    def mark_rare(self, scores: Floats, p: float, marks: Bools) -> None:
+        """Set the marks (n,) of the scores whose p-value is at most `p`; leave the others as they are."""
+        if not self.ready:
+            return
+        tail = self.fit()
+        low, _, per_unit = self._grid
+        # Most scores are neither in the tail nor in a bin that is rare; one bin is left for rounding.
+        common = int(np.searchsorted(-self._survival, -p)) - 1
+        limits = np.array([min(tail.start, low + common / per_unit) if common > 0 else -np.inf, p])
+        numbers = np.array(dataclasses.astuple(tail))
+        mark_upper_tail(np.ascontiguousarray(scores), self._survival, numbers, self._grid, limits, marks)
 
     def score_at(self, p: float) -> float:
         """Return the lowest score whose p-value is at most `p`; inf if not ready."""
