@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sensor.kernel import kernel
 from sensor.packet.batch import Bytes, Frames, PacketBatch
 from sensor.packet.columns import DecodeError, PacketKind, Packets, TunnelType, packet_columns
+from sensor.packet.ethertype import ETHERTYPE_IPV4
 from sensor.packet.fragment import TOTALS as FRAGMENT_TOTALS
 from sensor.packet.fragment import fragment_table, is_fragment, track
 from sensor.packet.inner import Tunnels, enter, innermost, tunnels_state
@@ -122,6 +123,7 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
     clock, totals, errors, kinds, link_types, blank, tunnels = state
     latest, begun = clock[0], clock[1]
     size = signed(data.shape[0])
+    octets, cut_frames = 0, 0
     for i in range(frames.shape[0]):
         frame = frames[i]
         packets[i] = blank[0]
@@ -148,7 +150,7 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
         if captured > 0:
             end, wire_end = start + captured, start + length
             ethertype, at, error = link_header(data, start, end, link_type, row)
-            if error == _NONE and is_wrapped(ethertype):
+            if ethertype != ETHERTYPE_IPV4 and is_wrapped(ethertype):
                 ethertype, at, error = unwrap(data, at, end, ethertype, row)
             if error == _NONE:
                 error, part = network_header(data, at, end, wire_end, ethertype, row)
@@ -164,11 +166,13 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
         row.error = error
         if error == _UNKNOWN_LINK_TYPE:
             link_types[link_type] += 1
-        totals[_FRAMES] += 1
-        totals[_BYTES] += length
-        totals[_TRUNCATED] += captured < length
-        errors[error] += 1
+        octets += length
+        cut_frames += captured < length
+        errors[np.uint64(error)] += 1
         kinds[row.kind] += 1
+    totals[_FRAMES] += frames.shape[0]
+    totals[_BYTES] += octets
+    totals[_TRUNCATED] += cut_frames
     clock[0], clock[1] = latest, begun
 
 
