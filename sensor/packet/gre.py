@@ -5,7 +5,7 @@ from __future__ import annotations
 from sensor.kernel import Int, Row, kernel
 from sensor.packet.batch import Bytes
 from sensor.packet.columns import DecodeError, TunnelType
-from sensor.packet.ethertype import ANY_IP, ETHERNET, ETHERTYPE_IPV4, FIRST_ETHERTYPE, OTHER, PPP
+from sensor.packet.ethertype import ANY_IP, ETHERNET, ETHERTYPE_IPV4, FIRST_ETHERTYPE, OTHER, PPP, type_or_length
 from sensor.packet.layer import is_tunnel, leads_to, missing
 from sensor.packet.wire import be16, be32, u8
 
@@ -22,6 +22,7 @@ _ERSPAN_II = 0x88BE
 _ERSPAN_III = 0x22EB
 _BRIDGED = 0x6558
 _WCCP = 0x883E
+_METADATA = 0x8909
 
 
 @kernel
@@ -51,8 +52,8 @@ def gre(data: Bytes, layer: Row) -> Int:
         return mirrored(data, layer, flags & _SEQUENCE != 0)
     if protocol == _ERSPAN_III:
         return mirrored_iii(data, layer)
-    if protocol == _WCCP:
-        return redirected(data, layer)
+    if protocol in (_WCCP, _METADATA):
+        return redirected(data, layer) if protocol == _WCCP else described(data, layer)
     return _NONE
 
 
@@ -111,4 +112,13 @@ def redirected(data: Bytes, layer: Row) -> Int:
     if layer.at >= layer.end:
         return missing(layer, 1)
     leads_to(layer, 0 if u8(data, layer.at) >> 4 == 4 else 4, ETHERTYPE_IPV4)
+    return _NONE
+
+
+@kernel
+def described(data: Bytes, layer: Row) -> Int:
+    """Skip Cisco's metadata (8 bytes), which inside GRE begins with the EtherType of what follows."""
+    if layer.at + 8 > layer.end:
+        return missing(layer, 8)
+    leads_to(layer, 8, type_or_length(be16(data, layer.at)))
     return _NONE
