@@ -23,7 +23,7 @@ TARGET_ROOM = 96
 AGENT_ROOM = 96
 SERVER_ROOM = 48
 ALPN_ROOM = 16
-METHOD_ROOM = 8
+METHOD_ROOM = 16
 JA4_BYTES = 36
 
 
@@ -80,7 +80,19 @@ CLAIM_SCRATCH = record_dtype(
         ("block", np.uint8, (64,)),
         ("block_bytes", np.int64),  # of the block, filled
         ("total_bytes", np.int64),  # of the message so far
-        ("codes", np.uint16, (256,)),  # to be sorted
+        ("codes", np.uint16, (256,)),  # to be sorted: a hello's extensions, then its ciphers
+        ("listed", np.int64),  # codes that the digest has taken in
+        ("ciphers_at", np.int64),  # where a hello's lists stand in the batch, and how long they are
+        ("ciphers_bytes", np.int64),
+        ("signatures_at", np.int64),
+        ("signatures_bytes", np.int64),
+        ("alpn_at", np.int64),
+        ("alpn_bytes", np.int64),
+        ("extensions", np.int64),  # how many `codes` are
+        ("highest", np.int64),  # largest and smallest number among the versions; 0 none
+        ("lowest", np.int64),
+        ("client", np.int64),  # 1: the hello is a client's
+        ("server_name", np.int64),  # 1: there is such an extension
     ]
 )
 
