@@ -152,24 +152,19 @@ def is_redis(data: Bytes, at: Int) -> bool:
 
 
 @kernel
-def is_syslog(data: Bytes, at: Int) -> bool:
+def is_syslog(data: Bytes, at: Int, end: Int) -> bool:
     """Return whether it begins with a priority, ``<0>`` to ``<191>`` (RFC 5424, 6.2.1)."""
     if u8(data, at) != _LESS:
         return False
-    value = signed(0)
-    for i in range(1, 4):
-        byte = u8(data, at + i)
-        if byte == _MORE:
-            return i > 1
-        if not is_digit(byte):
-            return False
-        value = 10 * value + byte - 0x30
-    # The four bytes that are sure to be here do not hold the end of three digits.
-    return bool(value <= 191)
+    value, i = signed(0), signed(at + 1)
+    while i < min(end, at + 4) and is_digit(u8(data, i)):
+        value = 10 * value + u8(data, i) - 0x30
+        i += 1
+    return bool(at + 1 < i < end and u8(data, i) == _MORE and value <= 191)
 
 
 @outlined
-def speaks(data: Bytes, at: Int, end: Int, application: Int) -> bool:
+def speaks(data: Bytes, at: Int, end: Int, application: Int) -> bool:  # noqa: PLR0911  (a table)
     """Return whether a payload is in the language of a text protocol that its port stands for."""
     if at + 4 > end:
         return False
@@ -189,4 +184,4 @@ def speaks(data: Bytes, at: Int, end: Int, application: Int) -> bool:
         return is_redis(data, at)
     if application == _IRC:
         return is_irc(data, at, end)
-    return bool(application == _SYSLOG and is_syslog(data, at))
+    return bool(application == _SYSLOG and is_syslog(data, at, end))

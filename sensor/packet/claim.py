@@ -45,7 +45,7 @@ class ClaimFlag(enum.IntFlag):
 #: One flow's claims. A text is its first ``*_bytes`` bytes.
 CLAIM = record_dtype(
     [
-        ("flags", np.uint16),  # ClaimFlag
+        ("claim_flags", np.uint16),  # ClaimFlag (a record's `flags` are numpy's own)
         ("dns_type", np.uint16),  # of the first question; 0 none
         ("dns_answers", np.uint16),  # the response's answer count
         ("tls_offered", np.uint16),  # highest version that the client offered; 0 unknown
@@ -175,7 +175,7 @@ def claim_fields(claim: np.void) -> Fields:
         fields = {"rdp.cookie": claim_text(claim, "target")}
     elif application == Application.TFTP:
         fields = {"file.name": claim_text(claim, "target")}
-    cuts = [name for flag, name in _CUTS.items() if claim["flags"] & flag]
+    cuts = [name for flag, name in _CUTS.items() if claim["claim_flags"] & flag]
     fields["claim.cut"] = ",".join(cuts)
     return {name: value for name, value in fields.items() if value != ""}
 
@@ -187,7 +187,7 @@ def _dns(claim: np.void, application: int) -> Fields:
     if kind:
         names = _NETBIOS_TYPES if application == Application.NBNS else DNS_TYPES
         fields["dns.question.type"] = names.get(kind, f"TYPE{kind}")
-    if claim["flags"] & ClaimFlag.RESPONSE:
+    if claim["claim_flags"] & ClaimFlag.RESPONSE:
         fields["dns.response_code"] = DNS_RCODES.get(rcode, f"RCODE{rcode}")
         fields["dns.answers_count"] = int(claim["dns_answers"])
     return fields

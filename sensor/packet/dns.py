@@ -200,7 +200,7 @@ def dns(data: Bytes, at: Int, end: Int, wire_end: Int, kind: Int, claim: Row) ->
     claim.filled = 1
     if flags & 0x8000 == 0:
         note(claim, _QUERY)
-    elif claim.flags & _RESPONSE == 0:
+    elif claim.claim_flags & _RESPONSE == 0:
         note(claim, _RESPONSE)
         claim.dns_rcode = flags & 15
         claim.dns_answers = be16(data, at + 6)

@@ -3,15 +3,224 @@
 In: the `PACKET` row of the packet and the bytes. Out: an `Application`, and the
 flow's `CLAIM` row. Each packet is read by itself: what a segment does not hold
 whole is absent.
+
+Rules: a port alone never names a protocol; it says which one to ask for, and
+the bytes have to bear it out. Protocols that name themselves (TLS, SSH, HTTP,
+SMB, QUIC ...) are found on any port.
 """
 
 from __future__ import annotations
 
-from sensor.kernel import Int, Row, outlined
+import numpy as np
+import numpy.typing as npt
+
+from sensor.kernel import Int, Row, kernel, outlined
 from sensor.packet.application import Application
+from sensor.packet.banner import is_vnc, speaks, ssh
 from sensor.packet.batch import Bytes
+from sensor.packet.datagram import carries, is_bittorrent, is_openvpn, is_quic, is_stun, is_wireguard, tftp
+from sensor.packet.dns import dns
+from sensor.packet.http import http
+from sensor.packet.industrial import is_mqtt_connect, is_opcua, operates
+from sensor.packet.service import is_dcerpc, is_kerberos, is_smb, rdp, serves
+from sensor.packet.text import is_upper
+from sensor.packet.tls import dtls, tls
+from sensor.packet.wire import be16, signed, u8
 
 _UNKNOWN = int(Application.UNKNOWN)
+_DNS = int(Application.DNS)
+_NBNS = int(Application.NBNS)
+_QUIC = int(Application.QUIC)
+_HTTP = int(Application.HTTP)
+_SSDP = int(Application.SSDP)
+_SMB = int(Application.SMB)
+_RDP = int(Application.RDP)
+_KERBEROS = int(Application.KERBEROS)
+_DCERPC = int(Application.DCERPC)
+_OPCUA = int(Application.OPCUA)
+_MQTT = int(Application.MQTT)
+_TFTP = int(Application.TFTP)
+_STUN = int(Application.STUN)
+_BITTORRENT = int(Application.BITTORRENT)
+_VNC = int(Application.VNC)
+_WIREGUARD = int(Application.WIREGUARD)
+_OPENVPN = int(Application.OPENVPN)
+
+_TCP, _UDP = 6, 17
+_SSDP_PORT = 1900
+
+_LINES = tuple(
+    int(Application[name]) for name in ["SMTP", "FTP", "POP3", "IMAP", "TELNET", "REDIS", "IRC", "SYSLOG"]
+)
+_MACHINES = tuple(
+    int(Application[name]) for name in ["MODBUS", "DNP3", "S7COMM", "ENIP", "BACNET", "IEC104", "MQTT"]
+)
+_SERVICES = tuple(int(Application[name]) for name in ["SMB", "LDAP", "SNMP", "MYSQL", "POSTGRESQL", "TDS"])
+
+_A = Application
+#: Which protocol to ask for on which port (IANA's registrations, and customs).
+TCP_PORTS = {
+    21: _A.FTP, 23: _A.TELNET, 25: _A.SMTP, 53: _A.DNS, 88: _A.KERBEROS, 102: _A.S7COMM, 110: _A.POP3,
+    139: _A.SMB, 143: _A.IMAP, 389: _A.LDAP, 465: _A.SMTP, 502: _A.MODBUS, 514: _A.SYSLOG, 587: _A.SMTP,
+    1194: _A.OPENVPN, 1433: _A.TDS, 1883: _A.MQTT, 2404: _A.IEC104, 2525: _A.SMTP, 3268: _A.LDAP,
+    3306: _A.MYSQL, 3389: _A.RDP, 5432: _A.POSTGRESQL, 6379: _A.REDIS, 20000: _A.DNP3, 44818: _A.ENIP,
+    **dict.fromkeys((6660, 6661, 6662, 6663, 6664, 6665, 6666, 6667, 6668, 6669, 7000), _A.IRC),
+}  # fmt: skip
+UDP_PORTS = {
+    53: _A.DNS, 67: _A.DHCP, 68: _A.DHCP, 69: _A.TFTP, 88: _A.KERBEROS, 123: _A.NTP, 137: _A.NBNS,
+    161: _A.SNMP, 162: _A.SNMP, 389: _A.LDAP, 514: _A.SYSLOG, 546: _A.DHCPV6, 547: _A.DHCPV6,
+    1194: _A.OPENVPN, 1645: _A.RADIUS, 1646: _A.RADIUS, 1812: _A.RADIUS, 1813: _A.RADIUS,
+    5353: _A.MDNS, 5355: _A.LLMNR, 20000: _A.DNP3, 44818: _A.ENIP, 47808: _A.BACNET,
+}  # fmt: skip
+
+
+def _numbers(ports: dict[int, Application]) -> npt.NDArray[np.int32]:
+    """Return the ports in order, and below them their applications; shape (2, ports)."""
+    return np.array(sorted((port, int(asked)) for port, asked in ports.items()), np.int32).T.copy()
+
+
+_TCP_TABLE = _numbers(TCP_PORTS)
+_UDP_TABLE = _numbers(UDP_PORTS)
+
+
+@kernel
+def asked_for(table: npt.NDArray[np.int32], port: Int) -> Int:
+    """Return the `Application` to ask for on a port, 0 for none."""
+    low, high = signed(0), signed(table.shape[1])
+    while low < high:
+        middle = (low + high) // 2
+        if table[0, middle] < port:
+            low = middle + 1
+        else:
+            high = middle
+    if low < table.shape[1] and table[0, low] == port:
+        return signed(table[1, low])
+    return signed(_UNKNOWN)
+
+
+@outlined
+def listens(data: Bytes, at: Int, end: Int, size: Int, asked: Int, claim: Row) -> Int:
+    """Return `asked` if a TCP payload is of that protocol, else 0."""
+    found = False
+    if asked == _DNS:
+        # The length of the message stands before it (RFC 1035, 4.2.2).
+        if at + 14 <= end:
+            stop = at + 2 + be16(data, at)
+            return dns(data, at + 2, min(end, stop), stop, asked, claim)
+    elif asked == _RDP:
+        return rdp(data, at, end, size, 1, claim)
+    elif asked == _KERBEROS:
+        found = is_kerberos(data, at, end, size, 1)
+    elif asked == _OPENVPN:
+        found = is_openvpn(data, at, end, size, 1)
+    elif asked in _LINES:
+        found = speaks(data, at, end, asked)
+    elif asked in _MACHINES:
+        found = operates(data, at, end, size, asked)
+    else:
+        found = serves(data, at, end, size, asked)
+    return asked if found else _UNKNOWN
+
+
+@outlined
+def receives(data: Bytes, at: Int, end: Int, size: Int, asked: Int, claim: Row) -> Int:
+    """Return `asked` if a UDP payload is of that protocol, else 0."""
+    found = False
+    if asked <= _NBNS:
+        return dns(data, at, end, at + size, asked, claim)
+    if asked == _TFTP:
+        return tftp(data, at, end, claim)
+    if asked == _KERBEROS:
+        found = is_kerberos(data, at, end, size, 0)
+    elif asked == _OPENVPN:
+        found = is_openvpn(data, at, end, size, 0)
+    elif asked in _LINES:
+        found = speaks(data, at, end, asked)
+    elif asked in _MACHINES:
+        found = operates(data, at, end, size, asked)
+    elif asked in _SERVICES:
+        found = serves(data, at, end, size, asked)
+    else:
+        found = carries(data, at, end, size, asked)
+    return asked if found else _UNKNOWN
+
+
+@kernel
+def named_stream(data: Bytes, at: Int, end: Int, size: Int, claim: Row) -> Int:
+    """Return which protocol a TCP payload names itself, whatever the port; 0 for none."""
+    first = u8(data, at)
+    if first == 0x00 and is_smb(data, at, end):
+        return _SMB
+    if first == 0x05 and is_dcerpc(data, at, end, size):
+        return _DCERPC
+    if first == 0x03:
+        return rdp(data, at, end, size, 0, claim)
+    if first == 0x10 and is_mqtt_connect(data, at, end):
+        return _MQTT
+    if first == 0x13 and is_bittorrent(data, at, end):
+        return _BITTORRENT
+    return _STUN if first <= 3 and is_stun(data, at, end, size) else _UNKNOWN
+
+
+@outlined
+def stream(data: Bytes, packet: Row, reverse: Int, claim: Row, scratch: Row) -> Int:
+    """Read a TCP payload; return its `Application`."""
+    at = packet.payload_offset
+    end, size = at + signed(packet.payload_captured), signed(packet.payload_bytes)
+    first = u8(data, at)
+    found = signed(_UNKNOWN)
+    if 20 <= first <= 23:
+        found = tls(data, at, end, claim, scratch)
+    elif is_upper(first):
+        found = ssh(data, at, end, reverse, claim)
+        if found == _UNKNOWN:
+            found = http(data, at, end, claim)
+        if found == _UNKNOWN and is_vnc(data, at, end):
+            found = signed(_VNC)
+        elif found == _UNKNOWN and is_opcua(data, at, end, size):
+            found = signed(_OPCUA)
+    if found != _UNKNOWN:
+        return found
+    for port in (signed(packet.dst_port), signed(packet.src_port)):
+        asked = asked_for(_TCP_TABLE, port)
+        if found == _UNKNOWN and asked != _UNKNOWN:
+            found = listens(data, at, end, size, asked, claim)
+    return found if found != _UNKNOWN else named_stream(data, at, end, size, claim)
+
+
+@kernel
+def named_datagram(data: Bytes, at: Int, end: Int, size: Int) -> Int:
+    """Return which protocol a UDP payload names itself, whatever the port; 0 for none."""
+    first = u8(data, at)
+    if first >= 0xC0:
+        return _QUIC if is_quic(data, at, end, size) else _UNKNOWN
+    if first == 0x64 and is_bittorrent(data, at, end):
+        return _BITTORRENT
+    if first in (1, 2) and is_wireguard(data, at, end, size):
+        return _WIREGUARD
+    return _STUN if first <= 3 and is_stun(data, at, end, size) else _UNKNOWN
+
+
+@outlined
+def datagram(data: Bytes, packet: Row, claim: Row, scratch: Row) -> Int:
+    """Read a UDP payload; return its `Application`."""
+    at = packet.payload_offset
+    end, size = at + signed(packet.payload_captured), signed(packet.payload_bytes)
+    src, dst = signed(packet.src_port), signed(packet.dst_port)
+    found = signed(_UNKNOWN)
+    for port in (dst, src):
+        asked = asked_for(_UDP_TABLE, port)
+        if found == _UNKNOWN and asked != _UNKNOWN:
+            found = receives(data, at, end, size, asked, claim)
+    if found != _UNKNOWN:
+        return found
+    first = u8(data, at)
+    if 20 <= first <= 23:
+        return dtls(data, at, end, at + size, claim, scratch)
+    if is_upper(first):
+        found = http(data, at, end, claim)
+        return _SSDP if found == _HTTP and _SSDP_PORT in (src, dst) else found
+    return named_datagram(data, at, end, size)
 
 
 @outlined
@@ -23,7 +232,7 @@ def read_claim(data: Bytes, packet: Row, reverse: Int, claim: Row, scratch: Row)
     data
         uint8, shape (bytes,): the batch's bytes.
     packet
-        `PACKET` row with payload, of TCP or UDP.
+        `PACKET` row, of TCP or UDP; without payload nothing is read.
     reverse
         0: sent by the flow's initiator; 1: by its responder.
     claim
@@ -37,4 +246,13 @@ def read_claim(data: Bytes, packet: Row, reverse: Int, claim: Row, scratch: Row)
         `Application` of this packet by itself; `claim.application` is the
         flow's: the first that was not unknown.
     """
-    return _UNKNOWN
+    if packet.payload_offset < 0 or packet.fragment_offset != 0:
+        return _UNKNOWN
+    found = signed(_UNKNOWN)
+    if packet.protocol == _TCP:
+        found = stream(data, packet, signed(reverse), claim, scratch)
+    elif packet.protocol == _UDP:
+        found = datagram(data, packet, claim, scratch)
+    if claim.application == _UNKNOWN:
+        claim.application = found
+    return found

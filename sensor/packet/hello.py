@@ -239,9 +239,9 @@ def hello(data: Bytes, at: Int, stop: Int, whole: Int, claim: Row, scratch: Row)
     """Read a hello, a client's when `scratch.client` is 1; of several, the first of each side counts."""
     state = signed(_WHOLE)
     if scratch.client == 1:
-        if claim.flags & _QUERY == 0:
+        if claim.claim_flags & _QUERY == 0:
             state = client_hello(data, at, stop, whole, claim, scratch)
-    elif claim.flags & _RESPONSE == 0:
+    elif claim.claim_flags & _RESPONSE == 0:
         state = server_hello(data, at, stop, whole, claim, scratch)
     if state == _CUT:
         note(claim, _SPLIT)

@@ -146,7 +146,7 @@ def response(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
     if at + size >= end or u8(data, at + size) != _SPACE:
         return _UNKNOWN
     protocol = version_at(data, at, size)
-    if protocol == _UNKNOWN or claim.flags & _RESPONSE:
+    if protocol == _UNKNOWN or claim.claim_flags & _RESPONSE:
         return protocol
     note(claim, _RESPONSE)
     claim.filled = 1
@@ -222,7 +222,7 @@ def request(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
         protocol = version_at(data, behind + 1, last - behind - 1)
         if protocol == _UNKNOWN and be32(data, at) == _GET and u8(data, target) == _SLASH:
             protocol, behind = _HTTP, last  # HTTP/0.9
-    if protocol == _UNKNOWN or claim.flags & _QUERY:
+    if protocol == _UNKNOWN or claim.claim_flags & _QUERY:
         return protocol
     note(claim, _QUERY)
     claim.filled = 1

@@ -102,4 +102,4 @@ def copy_text(data: Bytes, start: Int, stop: Int, text: Bytes, fold: Int) -> tup
 @kernel
 def note(claim: Row, flag: Int) -> None:
     """Set a `ClaimFlag`."""
-    claim.flags = signed(claim.flags) | flag
+    claim.claim_flags = signed(claim.claim_flags) | flag
