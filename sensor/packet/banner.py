@@ -13,7 +13,7 @@ from sensor.kernel import Int, Row, kernel, outlined
 from sensor.packet.application import Application
 from sensor.packet.batch import Bytes
 from sensor.packet.claim import ClaimFlag
-from sensor.packet.text import copy_text, is_digit, lower, note, word
+from sensor.packet.text import copy_text, is_digit, lower, word
 from sensor.packet.wire import be16, be32, signed, u8
 
 #: A banner's longest line (RFC 4253, 4.2).
@@ -76,15 +76,15 @@ def ssh(data: Bytes, at: Int, end: Int, reverse: Int, claim: Row) -> Int:
     if u8(data, stop - 1) == _CR:
         stop -= 1
     if reverse == 1 and claim.server_bytes == 0:
-        used, cut = copy_text(data, at, stop, claim.server, 0)
+        used, cut = copy_text(data, at, stop, claim.server)
         claim.server_bytes = used
         claim.filled = 1
-        note(claim, _SERVER_CUT * cut)
+        claim.claim_flags |= _SERVER_CUT * cut
     elif reverse == 0 and claim.agent_bytes == 0:
-        used, cut = copy_text(data, at, stop, claim.agent, 0)
+        used, cut = copy_text(data, at, stop, claim.agent)
         claim.agent_bytes = used
         claim.filled = 1
-        note(claim, _AGENT_CUT * cut)
+        claim.claim_flags |= _AGENT_CUT * cut
     return _SSH
 
 

@@ -80,8 +80,7 @@ CLAIM_SCRATCH = record_dtype(
         ("block", np.uint8, (64,)),
         ("block_bytes", np.int64),  # of the block, filled
         ("total_bytes", np.int64),  # of the message so far
-        ("codes", np.uint16, (256,)),  # to be sorted: a hello's extensions, then its ciphers
-        ("listed", np.int64),  # codes that the digest has taken in
+        ("codes", np.uint16, (512,)),  # a hello's extensions, to be sorted, and what goes with them
         ("ciphers_at", np.int64),  # where a hello's lists stand in the batch, and how long they are
         ("ciphers_bytes", np.int64),
         ("signatures_at", np.int64),
@@ -91,7 +90,10 @@ CLAIM_SCRATCH = record_dtype(
         ("extensions", np.int64),  # how many `codes` are
         ("highest", np.int64),  # largest and smallest number among the versions; 0 none
         ("lowest", np.int64),
-        ("client", np.int64),  # 1: the hello is a client's
+        ("client", np.int64),  # 1: the hello is a client's; 0: a server's; -1: there is none
+        ("hello_at", np.int64),  # the hello: where it begins, what of it is here, and its end
+        ("hello_stop", np.int64),
+        ("hello_end", np.int64),
         ("server_name", np.int64),  # 1: there is such an extension
     ]
 )

@@ -11,7 +11,7 @@ from sensor.kernel import Int, Row, kernel, outlined
 from sensor.packet.application import Application
 from sensor.packet.batch import Bytes
 from sensor.packet.claim import ClaimFlag
-from sensor.packet.text import copy_text, note, word
+from sensor.packet.text import copy_text, word
 from sensor.packet.wire import be16, be32, signed, u8
 
 #: Bytes of a TFTP request in which its two texts have to end.
@@ -153,11 +153,11 @@ def tftp(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
     if stop <= at + 2 or stop + 2 > end or u8(data, stop + 1) | 0x20 not in (0x6E, 0x6F, 0x6D):
         return _UNKNOWN
     if claim.claim_flags & _QUERY == 0:
-        note(claim, _QUERY)
+        claim.claim_flags |= _QUERY
         claim.filled = 1
-        used, cut = copy_text(data, at + 2, stop, claim.target, 0)
+        used, cut = copy_text(data, at + 2, stop, claim.target)
         claim.target_bytes = used
-        note(claim, _TARGET_CUT * cut)
+        claim.claim_flags |= _TARGET_CUT * cut
     return _TFTP
 
 

@@ -18,7 +18,7 @@ from sensor.kernel import Int, Row, kernel, outlined
 from sensor.packet.application import Application
 from sensor.packet.batch import Bytes
 from sensor.packet.claim import ClaimFlag
-from sensor.packet.text import hex_digit, lower, note, put, put_escaped
+from sensor.packet.text import hex_digit, lower, put, put_escaped
 from sensor.packet.wire import be16, signed, u8
 
 #: Pointers of one name. Compression saves one a name; more is play.
@@ -143,7 +143,7 @@ def put_name(data: Bytes, message: Int, at: Int, claim: Row, netbios: Int) -> No
             at += 1 + length
         length = u8(data, at)
     if used < 0:
-        note(claim, _NAME_CUT)
+        claim.claim_flags |= _NAME_CUT
         used = -1 - used
     if used == 0:
         used = put(text, used, _DOT)
@@ -199,15 +199,15 @@ def dns(data: Bytes, at: Int, end: Int, wire_end: Int, kind: Int, claim: Row) ->
     flags = be16(data, at + 2)
     claim.filled = 1
     if flags & 0x8000 == 0:
-        note(claim, _QUERY)
+        claim.claim_flags |= _QUERY
     elif claim.claim_flags & _RESPONSE == 0:
-        note(claim, _RESPONSE)
+        claim.claim_flags |= _RESPONSE
         claim.dns_rcode = flags & 15
         claim.dns_answers = be16(data, at + 6)
     if be16(data, at + 4) > 0 and claim.name_bytes == 0:
         behind, state = name_end(data, at, at + _HEADER, end)
         if state == _BAD or (state == _CUT and end == wire_end):
-            note(claim, _MALFORMED)
+            claim.claim_flags |= _MALFORMED
         if state == _WHOLE:
             put_name(data, at, at + _HEADER, claim, netbios)
             if behind + 2 <= end:

@@ -20,6 +20,7 @@ from sensor.packet.banner import is_vnc, speaks, ssh
 from sensor.packet.batch import Bytes
 from sensor.packet.datagram import carries, is_bittorrent, is_openvpn, is_quic, is_stun, is_wireguard, tftp
 from sensor.packet.dns import dns
+from sensor.packet.hello import hello
 from sensor.packet.http import http
 from sensor.packet.industrial import is_mqtt_connect, is_opcua, operates
 from sensor.packet.service import is_dcerpc, is_kerberos, is_smb, rdp, serves
@@ -49,15 +50,11 @@ _OPENVPN = int(Application.OPENVPN)
 _TCP, _UDP = 6, 17
 _SSDP_PORT = 1900
 
-_LINES = tuple(
-    int(Application[name]) for name in ["SMTP", "FTP", "POP3", "IMAP", "TELNET", "REDIS", "IRC", "SYSLOG"]
-)
-_MACHINES = tuple(
-    int(Application[name]) for name in ["MODBUS", "DNP3", "S7COMM", "ENIP", "BACNET", "IEC104", "MQTT"]
-)
-_SERVICES = tuple(int(Application[name]) for name in ["SMB", "LDAP", "SNMP", "MYSQL", "POSTGRESQL", "TDS"])
-
 _A = Application
+_LINES = tuple(map(int, (_A.SMTP, _A.FTP, _A.POP3, _A.IMAP, _A.TELNET, _A.REDIS, _A.IRC, _A.SYSLOG)))
+_MACHINES = tuple(map(int, (_A.MODBUS, _A.DNP3, _A.S7COMM, _A.ENIP, _A.BACNET, _A.IEC104, _A.MQTT)))
+_SERVICES = tuple(map(int, (_A.SMB, _A.LDAP, _A.SNMP, _A.MYSQL, _A.POSTGRESQL, _A.TDS)))
+
 #: Which protocol to ask for on which port (IANA's registrations, and customs).
 TCP_PORTS = {
     21: _A.FTP, 23: _A.TELNET, 25: _A.SMTP, 53: _A.DNS, 88: _A.KERBEROS, 102: _A.S7COMM, 110: _A.POP3,
@@ -99,128 +96,94 @@ def asked_for(table: npt.NDArray[np.int32], port: Int) -> Int:
 
 
 @outlined
-def listens(data: Bytes, at: Int, end: Int, size: Int, asked: Int, claim: Row) -> Int:
-    """Return `asked` if a TCP payload is of that protocol, else 0."""
-    found = False
-    if asked == _DNS:
-        # The length of the message stands before it (RFC 1035, 4.2.2).
-        if at + 14 <= end:
-            stop = at + 2 + be16(data, at)
-            return dns(data, at + 2, min(end, stop), stop, asked, claim)
-    elif asked == _RDP:
-        return rdp(data, at, end, size, 1, claim)
-    elif asked == _KERBEROS:
-        found = is_kerberos(data, at, end, size, 1)
-    elif asked == _OPENVPN:
-        found = is_openvpn(data, at, end, size, 1)
-    elif asked in _LINES:
-        found = speaks(data, at, end, asked)
-    elif asked in _MACHINES:
-        found = operates(data, at, end, size, asked)
-    else:
-        found = serves(data, at, end, size, asked)
-    return asked if found else _UNKNOWN
+def bears(data: Bytes, packet: Row, asked: Int) -> bool:
+    """Return whether a payload is of the protocol that its port stands for, among those without claims."""
+    at, size = packet.payload_offset, signed(packet.payload_bytes)
+    end = at + signed(packet.payload_captured)
+    stream = signed(packet.protocol == _TCP)
+    if asked in _LINES:
+        return speaks(data, at, end, asked)
+    if asked in _MACHINES:
+        return operates(data, at, end, size, asked)
+    if asked in _SERVICES:
+        return serves(data, at, end, size, asked)
+    if asked == _KERBEROS:
+        return is_kerberos(data, at, end, size, stream)
+    if asked == _OPENVPN:
+        return is_openvpn(data, at, end, size, stream)
+    return carries(data, at, end, size, asked)
 
 
 @outlined
-def receives(data: Bytes, at: Int, end: Int, size: Int, asked: Int, claim: Row) -> Int:
-    """Return `asked` if a UDP payload is of that protocol, else 0."""
-    found = False
-    if asked <= _NBNS:
-        return dns(data, at, end, at + size, asked, claim)
-    if asked == _TFTP:
-        return tftp(data, at, end, claim)
-    if asked == _KERBEROS:
-        found = is_kerberos(data, at, end, size, 0)
-    elif asked == _OPENVPN:
-        found = is_openvpn(data, at, end, size, 0)
-    elif asked in _LINES:
-        found = speaks(data, at, end, asked)
-    elif asked in _MACHINES:
-        found = operates(data, at, end, size, asked)
-    elif asked in _SERVICES:
-        found = serves(data, at, end, size, asked)
-    else:
-        found = carries(data, at, end, size, asked)
-    return asked if found else _UNKNOWN
-
-
-@kernel
-def named_stream(data: Bytes, at: Int, end: Int, size: Int, claim: Row) -> Int:
-    """Return which protocol a TCP payload names itself, whatever the port; 0 for none."""
+def named(data: Bytes, packet: Row) -> Int:  # noqa: PLR0911  (a table)
+    """Return which protocol a payload names itself, whatever the port; 0 for none. None has claims."""
+    at, size = packet.payload_offset, signed(packet.payload_bytes)
+    end = at + signed(packet.payload_captured)
     first = u8(data, at)
+    if first <= 3 and is_stun(data, at, end, size):
+        return _STUN
+    if first in (0x13, 0x64) and is_bittorrent(data, at, end):
+        return _BITTORRENT
+    if packet.protocol == _UDP:
+        if first >= 0xC0 and is_quic(data, at, end, size):
+            return _QUIC
+        return _WIREGUARD if first <= 2 and is_wireguard(data, at, end, size) else _UNKNOWN
     if first == 0x00 and is_smb(data, at, end):
         return _SMB
     if first == 0x05 and is_dcerpc(data, at, end, size):
         return _DCERPC
-    if first == 0x03:
-        return rdp(data, at, end, size, 0, claim)
     if first == 0x10 and is_mqtt_connect(data, at, end):
         return _MQTT
-    if first == 0x13 and is_bittorrent(data, at, end):
-        return _BITTORRENT
-    return _STUN if first <= 3 and is_stun(data, at, end, size) else _UNKNOWN
-
-
-@outlined
-def stream(data: Bytes, packet: Row, reverse: Int, claim: Row, scratch: Row) -> Int:
-    """Read a TCP payload; return its `Application`."""
-    at = packet.payload_offset
-    end, size = at + signed(packet.payload_captured), signed(packet.payload_bytes)
-    first = u8(data, at)
-    found = signed(_UNKNOWN)
-    if 20 <= first <= 23:
-        found = tls(data, at, end, claim, scratch)
-    elif is_upper(first):
-        found = ssh(data, at, end, reverse, claim)
-        if found == _UNKNOWN:
-            found = http(data, at, end, claim)
-        if found == _UNKNOWN and is_vnc(data, at, end):
-            found = signed(_VNC)
-        elif found == _UNKNOWN and is_opcua(data, at, end, size):
-            found = signed(_OPCUA)
-    if found != _UNKNOWN:
-        return found
-    for port in (signed(packet.dst_port), signed(packet.src_port)):
-        asked = asked_for(_TCP_TABLE, port)
-        if found == _UNKNOWN and asked != _UNKNOWN:
-            found = listens(data, at, end, size, asked, claim)
-    return found if found != _UNKNOWN else named_stream(data, at, end, size, claim)
+    if is_upper(first) and is_vnc(data, at, end):
+        return _VNC
+    return _OPCUA if is_upper(first) and is_opcua(data, at, end, size) else _UNKNOWN
 
 
 @kernel
-def named_datagram(data: Bytes, at: Int, end: Int, size: Int) -> Int:
-    """Return which protocol a UDP payload names itself, whatever the port; 0 for none."""
-    first = u8(data, at)
-    if first >= 0xC0:
-        return _QUIC if is_quic(data, at, end, size) else _UNKNOWN
-    if first == 0x64 and is_bittorrent(data, at, end):
-        return _BITTORRENT
-    if first in (1, 2) and is_wireguard(data, at, end, size):
-        return _WIREGUARD
-    return _STUN if first <= 3 and is_stun(data, at, end, size) else _UNKNOWN
+def by_port(data: Bytes, packet: Row, asked: Int, claim: Row) -> Int:
+    """Return `asked` if the payload is of that protocol, else 0."""
+    at, size = packet.payload_offset, signed(packet.payload_bytes)
+    end, stop = at + signed(packet.payload_captured), at + size
+    if asked == _RDP:
+        return rdp(data, at, end, size, signed(1), claim)
+    if asked == _TFTP:
+        return tftp(data, at, end, claim)
+    if not _DNS <= asked <= _NBNS:
+        return asked if bears(data, packet, asked) else signed(_UNKNOWN)
+    if packet.protocol == _TCP:
+        # The length of the message stands before it (RFC 1035, 4.2.2).
+        if at + 14 > end:
+            return signed(_UNKNOWN)
+        stop = at + 2 + be16(data, at)
+        at += 2
+    return dns(data, at, min(end, stop), stop, asked, claim)
 
 
-@outlined
-def datagram(data: Bytes, packet: Row, claim: Row, scratch: Row) -> Int:
-    """Read a UDP payload; return its `Application`."""
+@kernel
+def by_text(data: Bytes, packet: Row, reverse: Int, claim: Row) -> Int:
+    """Return the protocol of a payload that begins with a capital letter, if it says one; else 0."""
     at = packet.payload_offset
-    end, size = at + signed(packet.payload_captured), signed(packet.payload_bytes)
-    src, dst = signed(packet.src_port), signed(packet.dst_port)
-    found = signed(_UNKNOWN)
-    for port in (dst, src):
-        asked = asked_for(_UDP_TABLE, port)
-        if found == _UNKNOWN and asked != _UNKNOWN:
-            found = receives(data, at, end, size, asked, claim)
-    if found != _UNKNOWN:
-        return found
-    first = u8(data, at)
-    if 20 <= first <= 23:
-        return dtls(data, at, end, at + size, claim, scratch)
-    if is_upper(first):
+    end = at + signed(packet.payload_captured)
+    found = ssh(data, at, end, reverse, claim) if packet.protocol == _TCP else signed(_UNKNOWN)
+    if found == _UNKNOWN:
         found = http(data, at, end, claim)
-        return _SSDP if found == _HTTP and _SSDP_PORT in (src, dst) else found
-    return named_datagram(data, at, end, size)
+    if found == _HTTP and packet.protocol == _UDP and _SSDP_PORT in (packet.src_port, packet.dst_port):
+        found = signed(_SSDP)
+    return found
+
+
+@kernel
+def by_record(data: Bytes, packet: Row, claim: Row, scratch: Row) -> Int:
+    """Return `TLS` or `DTLS` if the payload begins with a record of theirs, else 0."""
+    at = packet.payload_offset
+    end = at + signed(packet.payload_captured)
+    if packet.protocol == _TCP:
+        found = tls(data, at, end, scratch)
+    else:
+        found = dtls(data, at, end, at + signed(packet.payload_bytes), scratch)
+    if scratch.client >= 0:
+        hello(data, claim, scratch)
+    return found
 
 
 @outlined
@@ -246,13 +209,25 @@ def read_claim(data: Bytes, packet: Row, reverse: Int, claim: Row, scratch: Row)
         `Application` of this packet by itself; `claim.application` is the
         flow's: the first that was not unknown.
     """
-    if packet.payload_offset < 0 or packet.fragment_offset != 0:
-        return _UNKNOWN
     found = signed(_UNKNOWN)
-    if packet.protocol == _TCP:
-        found = stream(data, packet, signed(reverse), claim, scratch)
-    elif packet.protocol == _UDP:
-        found = datagram(data, packet, claim, scratch)
+    if packet.payload_offset < 0 or packet.fragment_offset != 0 or packet.protocol not in (_TCP, _UDP):
+        return found
+    first = u8(data, packet.payload_offset)
+    if 20 <= first <= 23:
+        found = by_record(data, packet, claim, scratch)
+    elif is_upper(first):
+        found = by_text(data, packet, reverse, claim)
+    for i in range(2):
+        port = signed(packet.dst_port if i == 0 else packet.src_port)
+        asked = asked_for(_TCP_TABLE if packet.protocol == _TCP else _UDP_TABLE, port)
+        if found == _UNKNOWN and asked != _UNKNOWN:
+            found = by_port(data, packet, asked, claim)
+    if found == _UNKNOWN:
+        found = named(data, packet)
+    if found == _UNKNOWN and first == 0x03 and packet.protocol == _TCP:
+        at = packet.payload_offset
+        size = signed(packet.payload_bytes)
+        found = rdp(data, at, at + signed(packet.payload_captured), size, signed(0), claim)
     if claim.application == _UNKNOWN:
         claim.application = found
     return found

@@ -17,7 +17,7 @@ from sensor.kernel import Int, Row, kernel, outlined
 from sensor.packet.application import Application
 from sensor.packet.batch import Bytes
 from sensor.packet.claim import METHOD_ROOM, TARGET_ROOM, ClaimFlag
-from sensor.packet.text import copy_text, is_digit, is_upper, note, word
+from sensor.packet.text import copy_text, fold, is_digit, is_upper, word
 from sensor.packet.wire import be16, be32, signed, u8
 
 #: Bytes of a head that are looked at. A request that needs more is seen as far as that.
@@ -103,17 +103,18 @@ def header(data: Bytes, at: Int, stop: Int, request: Int, claim: Row) -> None:
     while stop > start and u8(data, stop - 1) in (_SPACE, _TAB):
         stop -= 1
     if kind == 1:
-        used, cut = copy_text(data, start, stop, claim.name, 1)
+        used, cut = copy_text(data, start, stop, claim.name)
+        fold(claim.name, used)
         claim.name_bytes = used
-        note(claim, _NAME_CUT * cut)
+        claim.claim_flags |= _NAME_CUT * cut
     elif kind == 2:
-        used, cut = copy_text(data, start, stop, claim.agent, 0)
+        used, cut = copy_text(data, start, stop, claim.agent)
         claim.agent_bytes = used
-        note(claim, _AGENT_CUT * cut)
+        claim.claim_flags |= _AGENT_CUT * cut
     elif claim.server_bytes == 0:
-        used, cut = copy_text(data, start, stop, claim.server, 0)
+        used, cut = copy_text(data, start, stop, claim.server)
         claim.server_bytes = used
-        note(claim, _SERVER_CUT * cut)
+        claim.claim_flags |= _SERVER_CUT * cut
 
 
 @outlined
@@ -148,7 +149,7 @@ def response(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
     protocol = version_at(data, at, size)
     if protocol == _UNKNOWN or claim.claim_flags & _RESPONSE:
         return protocol
-    note(claim, _RESPONSE)
+    claim.claim_flags |= _RESPONSE
     claim.filled = 1
     code = at + size + 1
     # The byte behind shows that there is no fourth digit.
@@ -158,7 +159,7 @@ def response(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
     stop = min(end, at + HEAD_BYTES)
     feed = line_end(data, code, stop)
     if feed >= 0:
-        headers(data, feed + 1, stop, 0, claim)
+        headers(data, feed + 1, stop, signed(0), claim)
     return protocol
 
 
@@ -224,16 +225,16 @@ def request(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
             protocol, behind = _HTTP, last  # HTTP/0.9
     if protocol == _UNKNOWN or claim.claim_flags & _QUERY:
         return protocol
-    note(claim, _QUERY)
+    claim.claim_flags |= _QUERY
     claim.filled = 1
-    used, _ = copy_text(data, at, space, claim.method, 0)
+    used, _ = copy_text(data, at, space, claim.method)
     claim.method_bytes = used
-    used, cut = copy_text(data, target, behind, claim.target, 0)
+    used, cut = copy_text(data, target, behind, claim.target)
     if feed >= 0 or cut == 1:
         claim.target_bytes = used
-        note(claim, _TARGET_CUT * cut)
+        claim.claim_flags |= _TARGET_CUT * cut
     if feed >= 0:
-        headers(data, feed + 1, stop, 1, claim)
+        headers(data, feed + 1, stop, signed(1), claim)
     return protocol
 
 

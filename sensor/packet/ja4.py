@@ -21,7 +21,7 @@ from sensor.packet.text import hex_digit, is_digit, is_upper, lower
 from sensor.packet.wire import be16, signed, u8
 
 #: Ciphers, extensions or signature algorithms of one hello: those with more have no fingerprint.
-MAX_CODES = CLAIM_SCRATCH["codes"].shape[0]
+MAX_CODES = CLAIM_SCRATCH["codes"].shape[0] // 2
 
 _COMMA = 0x2C
 _UNDERLINE = 0x5F
@@ -51,25 +51,26 @@ def sort_codes(codes: Bytes, count: Int) -> None:
         gap = 23 if gap == 57 else 10 if gap == 23 else 4 if gap == 10 else gap // 4
 
 
-@kernel
-def absorb_code(scratch: Row, code: Int) -> None:
-    """Take a code into the digest as four hexadecimal digits, behind a comma unless it is the first."""
-    if scratch.listed > 0:
-        absorb(scratch, _COMMA)
-    scratch.listed += 1
-    for shift in (12, 8, 4, 0):
-        absorb(scratch, hex_digit(code >> shift & 15))
-
-
 @outlined
-def put_digest(scratch: Row, count: Int, ja4: Bytes, at: Int) -> None:
-    """Write twelve characters at `at`: of the digest, or zeros where the list was empty."""
+def put_hash(ja4: Bytes, at: Int, count: Int, second: Int, scratch: Row) -> None:
+    """Write twelve characters at `at`: of the digest of `count` codes in the scratch, as text.
+
+    A comma stands between two of them, an underline before number `second`; an
+    empty first list is written as zeros.
+    """
+    codes, state = scratch.codes, scratch.state
+    start(scratch)
+    for i in range(5 * count):
+        code, place = signed(codes[i // 5]), i % 5
+        byte = hex_digit(code >> (16 - 4 * place) & 15)
+        if place == 0:
+            byte = signed(_UNDERLINE if i == 5 * second else _COMMA)
+        if i > 0:
+            absorb(scratch, byte)
     finish(scratch)
-    state = scratch.state
     for i in range(12):
-        word = signed(state[i // 8])
-        digit = word >> (28 - 4 * (i % 8)) & 15
-        ja4[at + i] = hex_digit(digit) if count > 0 else _ZERO
+        digit = signed(state[i // 8]) >> (28 - 4 * (i % 8)) & 15
+        ja4[at + i] = hex_digit(digit) if second > 0 else _ZERO
 
 
 @kernel
@@ -107,47 +108,34 @@ def put_alpn(data: Bytes, at: Int, size: Int, ja4: Bytes) -> None:
     ja4[9] = last
 
 
-@outlined
-def hash_ciphers(data: Bytes, ja4: Bytes, scratch: Row) -> None:
-    """Write the part of the ciphers: their count and their digest."""
+@kernel
+def hash_lists(data: Bytes, ja4: Bytes, scratch: Row) -> None:
+    """Write counts and digests of the lists; the codes of the extensions are in the scratch."""
     codes = scratch.codes
+    count = scratch.extensions
+    put_count(ja4, signed(6), count)
+    sort_codes(codes, count)
+    kept = signed(0)
+    for i in range(count):
+        if codes[i] not in (_SERVER_NAME, _ALPN):
+            codes[kept] = codes[i]
+            kept += 1
+    count = kept
+    for i in range(scratch.signatures_bytes // 2):
+        code = be16(data, scratch.signatures_at + 2 * i)
+        if not is_grease(code):
+            codes[count] = code
+            count += 1
+    put_hash(ja4, signed(24), count, kept, scratch)
     count = signed(0)
     for i in range(scratch.ciphers_bytes // 2):
         code = be16(data, scratch.ciphers_at + 2 * i)
         if not is_grease(code):
             codes[count] = code
             count += 1
+    put_count(ja4, signed(4), count)
     sort_codes(codes, count)
-    start(scratch)
-    scratch.listed = 0
-    for i in range(count):
-        absorb_code(scratch, signed(codes[i]))
-    put_count(ja4, 4, count)
-    put_digest(scratch, count, ja4, 11)
-
-
-@outlined
-def hash_extensions(data: Bytes, ja4: Bytes, scratch: Row) -> None:
-    """Write the part of the extensions, whose codes are in the scratch: count, and digest with signatures."""
-    codes = scratch.codes
-    count = scratch.extensions
-    sort_codes(codes, count)
-    start(scratch)
-    scratch.listed = 0
-    for i in range(count):
-        code = signed(codes[i])
-        if code not in (_SERVER_NAME, _ALPN):
-            absorb_code(scratch, code)
-    listed = scratch.listed
-    scratch.listed = 0
-    for i in range(scratch.signatures_bytes // 2):
-        code = be16(data, scratch.signatures_at + 2 * i)
-        if not is_grease(code):
-            if scratch.listed == 0:
-                absorb(scratch, _UNDERLINE)
-            absorb_code(scratch, code)
-    put_count(ja4, 6, count)
-    put_digest(scratch, listed, ja4, 24)
+    put_hash(ja4, signed(11), count, count, scratch)
 
 
 @outlined
@@ -175,7 +163,5 @@ def fingerprint(data: Bytes, version: Int, claim: Row, scratch: Row) -> None:
     put_alpn(data, scratch.alpn_at, scratch.alpn_bytes, ja4)
     ja4[10] = _UNDERLINE
     ja4[23] = _UNDERLINE
-    # The extensions first: the ciphers are sorted in the place of their codes.
-    hash_extensions(data, ja4, scratch)
-    hash_ciphers(data, ja4, scratch)
+    hash_lists(data, ja4, scratch)
     claim.ja4_bytes = JA4_BYTES

@@ -13,7 +13,7 @@ from sensor.packet.batch import Bytes
 from sensor.packet.claim import ClaimFlag
 from sensor.packet.industrial import is_tpkt
 from sensor.packet.little_endian import le16
-from sensor.packet.text import copy_text, note, word
+from sensor.packet.text import copy_text, word
 from sensor.packet.wire import be16, be32, signed, u8
 
 #: Bytes of a remote desktop's cookie line that are looked at.
@@ -88,11 +88,11 @@ def rdp(data: Bytes, at: Int, end: Int, size: Int, port: Int, claim: Row) -> Int
     if claim.claim_flags & _QUERY == 0:
         for i in range(begin + 17, min(end, begin + MAX_COOKIE)):
             if u8(data, i) == 0x0D:
-                note(claim, _QUERY)
+                claim.claim_flags |= _QUERY
                 claim.filled = 1
-                used, cut = copy_text(data, begin + 17, i, claim.target, 0)
+                used, cut = copy_text(data, begin + 17, i, claim.target)
                 claim.target_bytes = used
-                note(claim, _TARGET_CUT * cut)
+                claim.claim_flags |= _TARGET_CUT * cut
                 break
     return _RDP
 

@@ -42,39 +42,33 @@ _ROUNDS = np.array([_root_fraction(prime, 3) for prime in _primes(64)], np.uint3
 _WORD = 0xFFFF_FFFF
 
 
-@kernel
-def turn(word: Int, bits: Int) -> Int:
-    """Return a 32-bit word rotated to the right."""
-    return (word >> bits | word << (_BITS - bits)) & _WORD
-
-
 @outlined
 def compress(scratch: Row) -> None:
-    """Take the full block into the state (6.2.2)."""
+    """Take the full block into the state (6.2.2).
+
+    A word is doubled to 64 bits: shifted right, it is then the word rotated.
+    """
     block, schedule, state = scratch.block, scratch.schedule, scratch.state
-    for i in range(16):
-        high = signed(block[4 * i]) << 24 | signed(block[4 * i + 1]) << 16
-        schedule[i] = high | signed(block[4 * i + 2]) << 8 | signed(block[4 * i + 3])
-    for i in range(16, 64):
+    for i in range(64):
+        if i < 16:
+            high = signed(block[4 * i]) << 24 | signed(block[4 * i + 1]) << 16
+            schedule[i] = high | signed(block[4 * i + 2]) << 8 | signed(block[4 * i + 3])
+            continue
         w, x = signed(schedule[i - 15]), signed(schedule[i - 2])
-        mixed = (turn(w, 7) ^ turn(w, 18) ^ w >> 3) + (turn(x, 17) ^ turn(x, 19) ^ x >> 10)
+        ww, xx = w << _BITS | w, x << _BITS | x
+        mixed = ((ww >> 7 ^ ww >> 18 ^ w >> 3) & _WORD) + ((xx >> 17 ^ xx >> 19 ^ x >> 10) & _WORD)
         schedule[i] = (mixed + signed(schedule[i - 16]) + signed(schedule[i - 7])) & _WORD
     a, b, c, d = signed(state[0]), signed(state[1]), signed(state[2]), signed(state[3])
     e, f, g, h = signed(state[4]), signed(state[5]), signed(state[6]), signed(state[7])
     for i in range(64):
-        chosen = (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (e & f ^ ~e & _WORD & g)
+        ee, aa = e << _BITS | e, a << _BITS | a
+        chosen = ((ee >> 6 ^ ee >> 11 ^ ee >> 25) & _WORD) + (e & f ^ ~e & _WORD & g)
         first = h + chosen + signed(_ROUNDS[i]) + signed(schedule[i])
-        second = (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) + (a & b ^ a & c ^ b & c)
+        second = ((aa >> 2 ^ aa >> 13 ^ aa >> 22) & _WORD) + (a & b ^ a & c ^ b & c)
         h, g, f, e = g, f, e, (d + first) & _WORD
         d, c, b, a = c, b, a, (first + second) & _WORD
-    state[0] = (signed(state[0]) + a) & _WORD
-    state[1] = (signed(state[1]) + b) & _WORD
-    state[2] = (signed(state[2]) + c) & _WORD
-    state[3] = (signed(state[3]) + d) & _WORD
-    state[4] = (signed(state[4]) + e) & _WORD
-    state[5] = (signed(state[5]) + f) & _WORD
-    state[6] = (signed(state[6]) + g) & _WORD
-    state[7] = (signed(state[7]) + h) & _WORD
+    for i, word in enumerate((a, b, c, d, e, f, g, h)):
+        state[i] = (signed(state[i]) + word) & _WORD
     scratch.block_bytes = 0
 
 
@@ -100,12 +94,15 @@ def absorb(scratch: Row, byte: Int) -> None:
         compress(scratch)
 
 
-@outlined
+@kernel
 def finish(scratch: Row) -> None:
     """End the message: pad it (5.1.1); `state` is the digest."""
-    bits = scratch.total_bytes * 8
-    absorb(scratch, 0x80)
-    while scratch.block_bytes != 56:
-        absorb(scratch, 0)
-    for i in range(8):
-        absorb(scratch, bits >> (56 - 8 * i) & 0xFF)
+    block = scratch.block
+    used = scratch.block_bytes
+    block[used] = 0x80
+    # Where the length has no room behind the mark, it goes into a block of its own.
+    for last in range(1 if used >= 56 else 0, -1, -1):
+        for i in range(used + 1, 64):
+            block[i] = scratch.total_bytes * 8 >> (504 - 8 * i) & 0xFF if last == 0 and i >= 56 else 0
+        compress(scratch)
+        used = signed(-1)

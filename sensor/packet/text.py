@@ -7,7 +7,7 @@ field that is full keeps what it has; a character is never cut in two.
 
 from __future__ import annotations
 
-from sensor.kernel import Int, Row, kernel, outlined
+from sensor.kernel import Int, kernel, outlined
 from sensor.packet.batch import Bytes
 from sensor.packet.wire import signed, u8
 
@@ -70,7 +70,7 @@ def put(text: Bytes, at: Int, byte: Int) -> Int:
 
 
 @outlined
-def copy_text(data: Bytes, start: Int, stop: Int, text: Bytes, fold: Int) -> tuple[Int, Int]:
+def copy_text(data: Bytes, start: Int, stop: Int, text: Bytes) -> tuple[Int, Int]:
     """Write the bytes ``data[start:stop]`` into a field, as far as it has room.
 
     Parameters
@@ -81,8 +81,6 @@ def copy_text(data: Bytes, start: Int, stop: Int, text: Bytes, fold: Int) -> tup
         The text; all of it is captured.
     text
         uint8, shape (room,): written.
-    fold
-        1: capital letters become small ones.
 
     Returns
     -------
@@ -91,15 +89,15 @@ def copy_text(data: Bytes, start: Int, stop: Int, text: Bytes, fold: Int) -> tup
     """
     used = signed(0)
     for i in range(start, stop):
-        byte = u8(data, i)
-        after = put(text, used, lower(byte) if fold == 1 else byte)
+        after = put(text, used, u8(data, i))
         if after < 0:
             return used, 1
         used = after
     return used, 0
 
 
-@kernel
-def note(claim: Row, flag: Int) -> None:
-    """Set a `ClaimFlag`."""
-    claim.claim_flags = signed(claim.claim_flags) | flag
+@outlined
+def fold(text: Bytes, used: Int) -> None:
+    """Write capital letters as small ones; escapes stay what they are."""
+    for i in range(used):
+        text[i] = lower(signed(text[i]))
