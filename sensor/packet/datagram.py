@@ -77,10 +77,10 @@ def is_quic_version(version: Int) -> bool:
 def is_quic(data: Bytes, at: Int, end: Int, size: Int) -> bool:
     """Return whether it is a long header of QUIC (RFC 9000, 17.2; RFC 9369).
 
-    Both connection ids have to fit. A first packet is as long as a client's has
-    to be (14.1), or an answer; what it carries is encrypted and left so.
+    Both connection ids have to fit; the second bit may be either (RFC 9287).
+    What the packet carries is encrypted, and left so.
     """
-    if at + 7 > end or u8(data, at) & 0xC0 != 0xC0 or not is_quic_version(be32(data, at + 1)):
+    if at + 7 > end or u8(data, at) < 0x80 or not is_quic_version(be32(data, at + 1)):
         return False
     first = u8(data, at + 5)
     second_at = at + 6 + first

@@ -4,7 +4,7 @@ In: one message. Out: the first question's name and type, and of a response its
 code and its answer count.
 
 Rules: the port says which of them it may be, the header has to bear it out:
-known operation, reserved bit 0, and counts that the message has room for. A
+known operation, and counts that the message has room for. A
 name is written in lower case, for names are compared so (RFC 4343), without the
 last dot ("." alone is the root); a dot inside a label becomes ``\x2e``, every
 other byte is as in `packet.text`. A name that does not hold together (a label
@@ -157,10 +157,9 @@ def is_message(data: Bytes, at: Int, size: Int, netbios: Int) -> bool:
     operation = flags >> 11 & 15
     questions = be16(data, at + 4)
     records = be16(data, at + 6) + be16(data, at + 8) + be16(data, at + 10)
-    # RFC 1002 (4.2.1.1) adds waiting, refreshing and multi-homed registration, and has no code bit 6.
-    if operation > 6 and not (netbios == 1 and operation in (7, 8, 9, 15)):
-        return False
-    if operation == 3 or flags & 0x0040:
+    # RFC 1002 (4.2.1.1) adds waiting, refreshing and multi-homed registration.
+    known = operation <= 6 or (netbios == 1 and operation in (7, 8, 9, 15))
+    if operation == 3 or not known:
         return False
     if questions + records == 0:
         # A refusal may consist of the header alone.

@@ -125,7 +125,7 @@ def named(data: Bytes, packet: Row) -> Int:  # noqa: PLR0911  (a table)
     if first in (0x13, 0x64) and is_bittorrent(data, at, end):
         return _BITTORRENT
     if packet.protocol == _UDP:
-        if first >= 0xC0 and is_quic(data, at, end, size):
+        if first >= 0x80 and is_quic(data, at, end, size):
             return _QUIC
         return _WIREGUARD if first <= 2 and is_wireguard(data, at, end, size) else _UNKNOWN
     if first == 0x00 and is_smb(data, at, end):

@@ -23,6 +23,8 @@ from sensor.packet.wire import be16, be32, signed, u8
 #: Bytes of a head that are looked at. A request that needs more is seen as far as that.
 HEAD_BYTES = 4096
 MAX_HEADERS = 64
+#: Lines of mail, chat and file transfer end within 512 bytes (RFC 5321, 4.5.3.1; RFC 2812, 2.3).
+LONG_LINE = 200
 
 _UNKNOWN = int(Application.UNKNOWN)
 _HTTP = int(Application.HTTP)
@@ -80,22 +82,36 @@ def version_at(data: Bytes, at: Int, size: Int) -> Int:
 
 
 @kernel
-def header(data: Bytes, at: Int, stop: Int, request: Int, claim: Row) -> None:
-    """Take one header line, if it is one of those that are kept."""
+def header_kind(data: Bytes, at: Int, stop: Int) -> tuple[Int, Int]:
+    """Return (1, 2 or 3 for Host, User-Agent or Server, 0 for any other header; where its colon is)."""
     size = stop - at
     if size < 6:
-        return
-    begin = be32(data, at) | _LETTERS
-    kind, colon = signed(0), signed(0)
-    if request == 1 and begin == _HOST and claim.name_bytes == 0:
-        kind, colon = 1, at + 4
-    elif request == 1 and begin == _USER and size > 10 and claim.agent_bytes == 0:
+        return signed(0), at
+    begin, kind, colon = be32(data, at) | _LETTERS, signed(0), signed(at)
+    if begin == _HOST:
+        kind, colon = signed(1), at + 4
+    elif begin == _USER and size > 10:
         rest = be32(data, at + 4) | _HYPHEN_LETTERS
         if rest == _AGENT and be16(data, at + 8) | _TWO_LETTERS == _NT:
-            kind, colon = 2, at + 10
-    elif request == 0 and begin == _SERV and size > 6 and be16(data, at + 4) | _TWO_LETTERS == _ER:
-        kind, colon = 3, at + 6
-    if kind == 0 or u8(data, colon) != _COLON:
+            kind, colon = signed(2), at + 10
+    elif begin == _SERV and size > 6 and be16(data, at + 4) | _TWO_LETTERS == _ER:
+        kind, colon = signed(3), at + 6
+    return kind if u8(data, colon) == _COLON else signed(0), colon
+
+
+@kernel
+def header(data: Bytes, at: Int, stop: Int, request: Int, whole: Int, claim: Row) -> None:
+    """Take one header line, if it is one of those that are kept.
+
+    Of a line that is not `whole`, only what fills the field is sure.
+    """
+    kind, colon = header_kind(data, at, stop)
+    # Of a name that comes twice, the first that is not empty counts.
+    if kind == 1 and (request == 0 or claim.name_bytes > 0):
+        return
+    if kind == 2 and (request == 0 or claim.agent_bytes > 0):
+        return
+    if kind == 0 or (kind == 3 and claim.server_bytes > 0):
         return
     start = colon + 1
     while start < stop and u8(data, start) in (_SPACE, _TAB):
@@ -105,15 +121,15 @@ def header(data: Bytes, at: Int, stop: Int, request: Int, claim: Row) -> None:
     if kind == 1:
         used, cut = copy_text(data, start, stop, claim.name)
         fold(claim.name, used)
-        claim.name_bytes = used
+        claim.name_bytes = used if whole == 1 or cut == 1 else 0
         claim.claim_flags |= _NAME_CUT * cut
     elif kind == 2:
         used, cut = copy_text(data, start, stop, claim.agent)
-        claim.agent_bytes = used
+        claim.agent_bytes = used if whole == 1 or cut == 1 else 0
         claim.claim_flags |= _AGENT_CUT * cut
-    elif claim.server_bytes == 0:
+    else:
         used, cut = copy_text(data, start, stop, claim.server)
-        claim.server_bytes = used
+        claim.server_bytes = used if whole == 1 or cut == 1 else 0
         claim.claim_flags |= _SERVER_CUT * cut
 
 
@@ -122,12 +138,13 @@ def headers(data: Bytes, at: Int, stop: Int, request: Int, claim: Row) -> None:
     """Walk the header lines from `at` to the empty line, as far as they are there."""
     for _ in range(MAX_HEADERS):
         feed = line_end(data, at, stop)
-        if feed < 0:
-            return
-        last = without_return(data, at, feed)
+        whole = signed(feed >= 0)
+        last = without_return(data, at, feed) if feed >= 0 else stop
         if last == at:
             return
-        header(data, at, last, request, claim)
+        header(data, at, last, request, whole, claim)
+        if feed < 0:
+            return
         at = feed + 1
 
 
@@ -195,8 +212,11 @@ def has_space(data: Bytes, at: Int, stop: Int) -> bool:
 
 @kernel
 def open_line(data: Bytes, at: Int, target: Int, end: Int) -> Int:
-    """Return `HTTP` if a request line that goes on in the next segment is surely one."""
-    if be32(data, at) not in _METHODS:
+    """Return `HTTP` if a request line that goes on in the next segment is surely one.
+
+    That is one with a known method, or one as long as no other protocol's lines.
+    """
+    if be32(data, at) not in _METHODS and end - target < LONG_LINE:
         return _UNKNOWN
     path = target < end and u8(data, target) == _SLASH
     return _HTTP if path or (target + 4 <= end and be32(data, target) == _URL) else _UNKNOWN
@@ -209,6 +229,8 @@ def request(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
     if space < 0:
         return _UNKNOWN
     target, stop = space + 1, min(end, at + HEAD_BYTES)
+    while target < stop and u8(data, target) == _SPACE:
+        target += 1
     feed = line_end(data, target, stop)
     behind = signed(-1)
     if feed < 0:
@@ -227,6 +249,8 @@ def request(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
         return protocol
     claim.claim_flags |= _QUERY
     claim.filled = 1
+    while behind > target and u8(data, behind - 1) == _SPACE:
+        behind -= 1
     used, _ = copy_text(data, at, space, claim.method)
     claim.method_bytes = used
     used, cut = copy_text(data, target, behind, claim.target)
