@@ -10,8 +10,9 @@ Rules: a copy is equal from the IP header on, whatever link, tags or tunnel
 carry it, and follows its original within a window that no retransmission keeps
 to; at most one copy is taken per packet that is let through; a packet that goes
 on repeating is a flood and not the mirror's work, and is let through; a row
-that was not decoded to its transport header is let through. Everything follows
-from packets and their times: neither batch cuts nor the clock can be seen.
+that was not decoded to its transport header is let through, and so is one that
+came later than the window. Everything follows from packets and their times:
+neither batch cuts nor the clock can be seen.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sensor.kernel import Int, Row, Rows, kernel, record_dtype
-from sensor.packet.batch import Bytes
+from sensor.packet.batch import Bytes, Frames
 from sensor.packet.columns import PacketKind, Packets
 from sensor.packet.fingerprint import Words, comparable, fingerprint, keys_of, masks_of
 from sensor.packet.wire import signed
@@ -79,7 +80,7 @@ CONTROL = record_dtype(
         ("last_copies", np.int64),
         ("duplicates", np.int64),  # from here on since the start: copies marked
         ("total_sampled", np.int64),
-        ("unfit", np.int64),  # rows with too few bytes to compare
+        ("unfit", np.int64),  # rows with too few bytes to compare, or late ones
         ("displaced", np.int64),  # originals that had to go while a copy could still come
         ("switches", np.int64),
         ("auto", np.uint8),
@@ -174,13 +175,15 @@ def decide(control: Row, time: Int) -> None:
 
 
 @kernel
-def mark_copies(data: Bytes, packets: Packets, state: DuplicateState) -> Int:
+def mark_copies(data: Bytes, frames: Frames, packets: Packets, state: DuplicateState) -> Int:
     """Set the kind of copies, and return how many there were.
 
     Parameters
     ----------
     data
         uint8, shape (bytes,): what the rows were decoded from.
+    frames
+        `FRAME`, shape (n,).
     packets
         `PACKET`, shape (n,), in the order of their times; `kind` is written.
     state
@@ -195,7 +198,8 @@ def mark_copies(data: Bytes, packets: Packets, state: DuplicateState) -> Int:
         if row.kind != _IP:
             continue
         length = comparable(data, row)
-        if length == 0:
+        # A late packet's row has the time of another: how far apart two of them were is lost.
+        if length == 0 or frames[i].time < max(row.time, _EARLIEST) - control.window:
             control.unfit += 1
             continue
         found = fingerprint(data, row, length, state.keys, state.masks)
@@ -249,13 +253,15 @@ class Duplicates:
         slots["time"] = _PAST
         self._state = DuplicateState(control, slots, keys_of(key), masks_of(routed=routed))
 
-    def mark(self, data: Bytes, packets: Packets) -> int:
+    def mark(self, data: Bytes, frames: Frames, packets: Packets) -> int:
         """Set the kind of every copy to `PacketKind.DUPLICATE`.
 
         Parameters
         ----------
         data
             uint8, shape (bytes,), read-only: what the rows were decoded from.
+        frames
+            `FRAME`, shape (n,), read-only.
         packets
             `PACKET`, shape (n,), as decoded: times never decrease from row to row and call to call.
 
@@ -264,7 +270,7 @@ class Duplicates:
         int
             How many copies there were.
         """
-        return 0 if self.off else int(mark_copies(data, packets, self._state))
+        return 0 if self.off else int(mark_copies(data, frames, packets, self._state))
 
     @property
     def suppressing(self) -> bool:

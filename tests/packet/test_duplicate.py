@@ -1,5 +1,8 @@
 """Copies a mirror makes, and all that looks like them: retransmissions, probes, floods."""
 
+import itertools
+from pathlib import Path
+
 import craft
 import numpy as np
 import pytest
@@ -7,12 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.duplicate import Copies, identity
 
+from sensor.errors import CaptureError
 from sensor.packet import duplicate
 from sensor.packet.batch import PacketBatch
 from sensor.packet.columns import PacketKind
 from sensor.packet.decode import Decoder
 from sensor.packet.duplicate import MAX_WINDOW_SECS, Duplicates
 from sensor.packet.fingerprint import comparable, fingerprint
+from sensor.sources.capture_file import CaptureFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 
@@ -32,13 +37,14 @@ def read_only(array):
 
 def decoded(frames, times, wirelens=None):
     packets = craft.batch(frames, times, wirelens=wirelens)
-    return read_only(packets.data), Decoder(max(1, len(frames))).decode(packets)
+    rows = Decoder(max(1, len(frames))).decode(packets)
+    return read_only(packets.data), read_only(packets.frames), rows
 
 
 def marks(finder, frames, times, wirelens=None):
     """Return, frame by frame, whether `finder` takes it for a copy."""
-    data, rows = decoded(frames, times, wirelens)
-    count = finder.mark(data, rows)
+    data, stamps, rows = decoded(frames, times, wirelens)
+    count = finder.mark(data, stamps, rows)
     found = [bool(kind == PacketKind.DUPLICATE) for kind in rows["kind"]]
     assert sum(found) == count
     return found
@@ -163,6 +169,14 @@ def test_datagrams_that_may_be_others_are_not_compared():
     payload = b"v" * 100
     assert copies([datagram(0, payload), datagram(0, payload)], [US]) == [False, False]
     assert copies([datagram(5, payload), datagram(5, payload)], [US]) == [False, True]
+
+
+def test_a_packet_that_came_late_is_not_compared():
+    frame, other = craft.ethernet(ip()), craft.ethernet(ip(identification=8))
+    finder = Duplicates("on", WINDOW, KEY)
+    hours = [START - 3600 * SECOND, START - 1800 * SECOND]  # both have the first one's time in their rows
+    assert marks(finder, [other, frame, frame], [START, *hours]) == [False] * 3
+    assert marks(finder, [frame, frame], [START, START - MS]) == [False, True]
 
 
 def test_frames_without_ip_are_left_alone():
@@ -407,9 +421,9 @@ def trace(steps):
 @given(st.lists(step, min_size=1, max_size=40), st.booleans())
 def test_marks_equal_those_of_the_plain_twin(steps, routed):
     frames, times, wirelens, packets = trace(steps)
-    data, rows = decoded(frames, times, wirelens)
+    data, stamps, rows = decoded(frames, times, wirelens)
     good = (rows["kind"] == PacketKind.IP) & (rows["error"] == 0)
-    Duplicates("on", WINDOW, KEY, routed=routed).mark(data, rows)
+    Duplicates("on", WINDOW, KEY, routed=routed).mark(data, stamps, rows)
     twin = Copies("on", round(WINDOW * SECOND))
     expected = [
         twin.is_copy(identity(*packets[i], routed=routed) if good[i] else None, times[i])
@@ -446,12 +460,12 @@ def long_trace(seed, count):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=6))
 def test_cuts_between_batches_cannot_be_seen(seed, cuts):
-    data, rows = decoded(*long_trace(seed, 2000))
+    data, stamps, rows = decoded(*long_trace(seed, 2000))
     whole, parts = rows.copy(), rows.copy()
     one, other = Duplicates("auto", WINDOW, KEY), Duplicates("auto", WINDOW, KEY)
-    count = one.mark(data, whole)
+    count = one.mark(data, stamps, whole)
     places = sorted({0, len(rows), *(round(cut * len(rows)) for cut in cuts)})
-    found = sum(other.mark(data, parts[a:b]) for a, b in zip(places, places[1:], strict=False))
+    found = sum(other.mark(data, stamps[a:b], parts[a:b]) for a, b in itertools.pairwise(places))
     assert found == count
     assert (whole["kind"] == parts["kind"]).all()
     assert one.counters() == other.counters()
@@ -460,7 +474,7 @@ def test_cuts_between_batches_cannot_be_seen(seed, cuts):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_auto_equals_the_plain_twin(seed):
-    data, rows = decoded(*long_trace(seed, 2000))
+    data, stamps, rows = decoded(*long_trace(seed, 2000))
     finder = Duplicates("auto", WINDOW, KEY)
     state = finder._state
     twin = Copies("auto", round(WINDOW * SECOND))
@@ -473,13 +487,13 @@ def test_auto_equals_the_plain_twin(seed):
         ports = int(row["src_port"]) + int(row["dst_port"])
         mixed = (ends ^ ports << 40) * (int(state.keys[0]) | 1) % 2**64
         expected.append(twin.is_copy(found, int(row["time"]), mixed >> 58))
-    finder.mark(data, rows)
+    finder.mark(data, stamps, rows)
     assert (rows["kind"] == PacketKind.DUPLICATE).tolist() == expected
     assert finder.suppressing == twin.on
 
 
 def test_fingerprints_follow_the_key():
-    data, rows = decoded([craft.ethernet(ip())], [START])
+    data, _, rows = decoded([craft.ethernet(ip())], [START])
     values = {
         int(fingerprint(data, rows[0], comparable(data, rows[0]), state.keys, state.masks))
         for state in (Duplicates("on", WINDOW, (1, seed))._state for seed in range(8))
@@ -490,4 +504,74 @@ def test_fingerprints_follow_the_key():
 def test_an_empty_batch_changes_nothing():
     finder = Duplicates("auto", WINDOW, KEY)
     empty = PacketBatch(np.empty(0, np.uint8), np.empty(0, craft.FRAME), START)
-    assert finder.mark(read_only(empty.data), Decoder(1).decode(empty)) == 0
+    assert finder.mark(read_only(empty.data), read_only(empty.frames), Decoder(1).decode(empty)) == 0
+
+
+DATA = Path(__file__).resolve().parents[2] / "../shared/data"
+NOT_CAPTURES = {".tsv", ".md", ".py", ".json", ".txt", ".csv"}
+
+
+def real_captures():
+    return sorted(
+        path
+        for path in DATA.rglob("*")
+        if path.is_file() and path.suffix not in NOT_CAPTURES and "labels" not in path.parts
+    )
+
+
+def captured_bytes(data, row):
+    """Return what was captured of the IP packet of a row without error, what routers change blanked."""
+    at = int(row["network_offset"])
+    size = int(row["ip_bytes"]) - int(row["payload_bytes"]) + int(row["payload_captured"])
+    packet = bytearray(data[at : at + size])
+    if packet[0] >> 4 == 4:
+        packet[1] = packet[8] = packet[10] = packet[11] = 0
+    else:
+        packet[0] &= 0xF0
+        packet[1] &= 0x0F
+        packet[7] = 0
+    return bytes(packet)
+
+
+def unequal_marks(path):
+    """Return how many copies are marked in a capture, and the places of those that equal no packet before."""
+    finder, decoder = Duplicates("on", WINDOW, KEY), Decoder(1 << 14)
+    marked, wrong, place, recent = 0, [], 0, []
+    for batch in CaptureFiles([path], batch_frames=1 << 14):
+        rows = decoder.decode(batch)
+        marked += finder.mark(read_only(batch.data), read_only(batch.frames), rows)
+        whole = ((rows["kind"] == PacketKind.IP) | (rows["kind"] == PacketKind.DUPLICATE)) & (
+            rows["error"] == 0
+        )
+        for i in np.flatnonzero(whole):
+            row = rows[i]
+            packet, time = captured_bytes(batch.data, row), int(row["time"])
+            recent = [(other, then) for other, then in recent if time - then <= WINDOW * SECOND]
+            if row["kind"] == PacketKind.DUPLICATE:
+                length = int(row["ip_bytes"])
+                same = (
+                    n == length and (other.startswith(packet) or packet.startswith(other))
+                    for (other, n), _ in recent
+                )
+                if not any(same):
+                    wrong.append(place + int(i))
+            if int(batch.frames["time"][i]) >= time - WINDOW * SECOND:  # what came later is not looked at
+                recent.append(((packet, int(row["ip_bytes"])), time))
+        place += len(rows)
+    return marked, wrong
+
+
+@pytest.mark.data
+@pytest.mark.skipif(not DATA.is_dir(), reason="the folder of real captures is not here")
+def test_in_real_captures_only_equal_packets_are_copies():
+    total = 0
+    for path in real_captures():
+        if path.stat().st_size > 3_000_000:
+            continue  # the plain comparison takes its time
+        try:
+            marked, wrong = unequal_marks(path)
+        except CaptureError:
+            continue
+        assert not wrong, path
+        total += marked
+    assert total > 0
