@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import stat
 
 from sensor.sources.gzip_input import GZIP_MAGIC, GzipInput
-from sensor.sources.mapped import MappedWindow
 from sensor.sources.raw_input import RawInput
 from sensor.sources.streamed import Input, StreamedWindow
-from sensor.sources.window import Window
 from sensor.sources.zstd_frames import is_zstd
 from sensor.sources.zstd_input import ZstdInput
 
@@ -29,17 +26,7 @@ def _streamed(raw: RawInput, head: bytes) -> StreamedWindow:
     return StreamedWindow(source)
 
 
-def _mapped(descriptor: int, size: int) -> MappedWindow | None:
-    """Map the file, or return None where the file system cannot."""
-    try:
-        return MappedWindow(descriptor, size)
-    except OSError as error:
-        if error.errno not in (errno.ENODEV, errno.EACCES, errno.EINVAL, errno.ENOMEM):
-            raise
-        return None
-
-
-def open_window(path: str) -> Window:
+def open_window(path: str) -> StreamedWindow:
     """Open a capture, whatever it is packed in.
 
     Parameters
@@ -50,8 +37,8 @@ def open_window(path: str) -> Window:
 
     Returns
     -------
-    Window
-        Mapped for a plain regular file, else streamed.
+    StreamedWindow
+        Over what is in the file, decompressed.
 
     Raises
     ------
@@ -64,15 +51,7 @@ def open_window(path: str) -> Window:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
-        regular = stat.S_ISREG(status.st_mode)
-        if regular:
-            head = os.pread(descriptor, _MAGIC_BYTES, 0)
-            packed = head.startswith(GZIP_MAGIC) or is_zstd(head)
-            if status.st_size and not packed:
-                mapped = _mapped(descriptor, status.st_size)
-                if mapped is not None:
-                    return mapped
-        raw = RawInput(descriptor)
+        raw = RawInput(descriptor, size=status.st_size if stat.S_ISREG(status.st_mode) else 0)
         return _streamed(raw, raw.peek(_MAGIC_BYTES))
     except BaseException:
         os.close(descriptor)
