@@ -2,7 +2,7 @@
 
 A source owns `data` and `frames` and may reuse both as soon as the next batch
 is asked for; whoever wants to keep bytes copies them. A kernel ring block is a
-batch without a copy, and so is a stretch of a mapped file.
+batch without a copy, and so is what a capture file's buffer holds.
 """
 
 from __future__ import annotations

@@ -129,6 +129,7 @@ def ipv4(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> tuple[Int, 
     fragment = be16(data, at + 6)
     row.kind = _IP
     row.ip_version = 4
+    row.network_offset = at
     row.ip_bytes = length
     row.ttl = u8(data, at + 8)
     row.fragment_id = be16(data, at + 4)
@@ -161,6 +162,7 @@ def ipv6(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> tuple[Int, 
         length = room
     row.kind = _IP
     row.ip_version = 6
+    row.network_offset = at
     row.ip_bytes = 40 + length
     row.ttl = u8(data, at + 7)
     row.src_hi = be64(data, at + 8)

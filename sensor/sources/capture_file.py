@@ -162,7 +162,6 @@ class CaptureFiles:
     def _batches(self, path: str, window: Window, walker: Walker) -> Iterator[PacketBatch]:
         """Yield what `walker` finds in `window`, until the end or the first damage."""
         while not self._closed:
-            window.settle()
             filled = walker.fill(window, self._frames)
             if filled.rows:
                 frames = self._frames[: filled.rows]

@@ -1,9 +1,8 @@
 """A sliding view of a capture's bytes, whatever they come from.
 
 A walker reads `data[position:stop]`, moves `position` over what it has used
-up, and asks for `more` when a record is not whole. Two classes are behind it:
-`MappedWindow`, where everything is there from the start, and `StreamedWindow`,
-one buffer that is filled again and again.
+up, and asks for `more` when a record is not whole. `StreamedWindow` is behind
+it: one buffer that is filled again and again.
 """
 
 from __future__ import annotations
@@ -66,13 +65,6 @@ class Window(Protocol):
         """
         ...
 
-    def settle(self) -> None:
-        """Check that the bytes still exist and give back memory behind `position`.
-
-        Called once a batch, when nobody borrows earlier bytes any more.
-        """
-        ...
-
     def close(self) -> None:
         """Close the input. Arrays that others still hold stay valid."""
         ...
@@ -81,8 +73,8 @@ class Window(Protocol):
 def borrowed(array: Bytes) -> Bytes:
     """Return a view of `array` that cannot be written to.
 
-    Every window hands out read-only bytes: a mapped file cannot be written to
-    anyway, and a kernel is compiled for each kind of array it meets.
+    Every source hands out read-only bytes: nobody else may write to them, and a
+    kernel is compiled for each kind of array it meets.
     """
     view = array.view(np.uint8)
     view.flags.writeable = False

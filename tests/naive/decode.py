@@ -162,6 +162,7 @@ def read_ipv4(span, row):
     if 0 < total < size:
         stop(DecodeError.BAD_IP_TOTAL_LENGTH)
     span.limit(total or span.wire)
+    row["network_offset"] = span.start
     put_addresses(row, src, dst)
     row.update(kind=PacketKind.IP, ip_version=4, ip_bytes=span.wire, ttl=ttl, fragment_id=ident)
     row.update(fragment_offset=fragment % 8192 * 8, more_fragments=fragment >> 13 & 1)
@@ -175,6 +176,7 @@ def read_ipv6(span, row):
     if first >> 28 != 6:
         stop(DecodeError.BAD_IP_VERSION)
     span.limit(0 if (length, protocol) == (0, 59) else length or span.wire)
+    row["network_offset"] = span.start
     put_addresses(row, src, dst)
     row.update(kind=PacketKind.IP, ip_version=6, ip_bytes=40 + span.wire, ttl=hops)
     return read_extensions(span, protocol, row, EXTENSIONS)
@@ -248,7 +250,7 @@ def decode(frame, link_type=1, wirelen=None, stripped=None):
     names = (
         "src_hi src_lo dst_hi dst_lo src_mac dst_mac ip_bytes payload_bytes payload_captured tcp_seq tcp_ack "
         "fragment_id src_port dst_port tcp_window ethertype vlan vlan_inner fragment_offset arp_operation "
-        "vlan_tags kind error ip_version protocol ttl tcp_flags more_fragments"
+        "network_offset vlan_tags kind error ip_version protocol ttl tcp_flags more_fragments"
     )
     row = dict.fromkeys(names.split(), 0)
     row.update(wirelen=wire, caplen=len(frame), payload_offset=-1)

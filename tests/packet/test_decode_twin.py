@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import decode as naive
 
-from sensor.packet.columns import DecodeError
+from sensor.packet.columns import DecodeError, PacketKind
 from sensor.packet.decode import Decoder
 
 DECODER = Decoder(128)  # reused, so that a row left over from an earlier batch would show
@@ -156,6 +156,8 @@ def kernel_rows(drawn, stripped):
         fields = {name: int(row[name]) for name in rows.dtype.names if name != "time"}
         if fields["payload_offset"] >= 0:
             fields["payload_offset"] -= int(start)
+        if fields["kind"] == PacketKind.IP:
+            fields["network_offset"] -= int(start)
         result.append(fields)
     return result
 
