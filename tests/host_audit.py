@@ -1,6 +1,6 @@
 """Checks of every link in the host table."""
 
-from sensor.feature.host import HOSTS, TOUCHED, WINDOW
+from sensor.feature.table import HOSTS, TOUCHED, WINDOW
 
 
 def audit(table):

@@ -121,6 +121,12 @@ SUBJECTS: Mapping[str, Subject] = {
             "Compare both MAC addresses with the switch; failover and new hardware are the harmless causes.",
         ),
         _subject(
+            ("ip_fragment_evasion", "Overlapping or tiny IP fragments"),
+            None,
+            Severity.MEDIUM,
+            "Look at what the fragments carry: no ordinary sender makes such, and filters can be passed so.",
+        ),
+        _subject(
             ("upload", "Unusual upload"),
             _UPLOAD,
             Severity.HIGH,
@@ -159,6 +165,7 @@ _DIRECT = {
     "arp_targets": "arp_scan",
     "binding_changes": "arp_spoof",
     "bytes_in": "traffic_surge",
+    "odd_fragments": "ip_fragment_evasion",
     "odd_flows": "odd_flows",
 }
 

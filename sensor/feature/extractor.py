@@ -33,10 +33,11 @@ class Extractor:
     def __init__(self, settings: FeatureSettings, flow_slots: int, key: tuple[int, int]) -> None:
         columns = len(HOST_FEATURES)
         self._table = table.host_table(settings.hosts, flow_slots, key)
-        self._moments = np.zeros((settings.hosts, columns, 2), np.float32)
+        self._moments = np.zeros((settings.hosts, 2, columns), np.float32)
         self._rows = np.zeros(settings.hosts, HOST_ROW)
         self._x = np.zeros((settings.hosts, columns))
         self._usual = np.zeros((settings.hosts, columns))
+        self._floors = np.log1p([feature.floor for feature in HOST_FEATURES])
         halves = settings.window_secs / np.array([_FAILED_HALF_LIFE_SECS, _LOGIN_HALF_LIFE_SECS])
         self._damping = 0.5**halves
         self._weight = 1.0 - 0.5 ** (settings.window_secs / settings.half_life_secs)
@@ -53,11 +54,20 @@ class Extractor:
         """Count the flows that the flow models found odd at their initiators."""
         window.mark_odd(self._table, flows)
 
-    def close(self) -> HostWindow:
-        """End the current window and return its rows; they are borrowed until the next call."""
-        count = window.close(self._table, self._damping, self._rows, self._x)
+    def close(self, *, one_way: bool = False) -> HostWindow:
+        """End the current window and return its rows; they are borrowed until the next call.
+
+        Parameters
+        ----------
+        one_way
+            Whether the mirror shows one direction of the traffic only: then
+            nothing is said of missing answers (`unanswered_*`, `refused_out`,
+            `failed_damped`, `half_open_in` are 0), and a host that sends four
+            packets a flow or more is taken for real without being answered.
+        """
+        count = window.close(self._table, self._damping, self._rows, self._x, int(one_way))
         rows, x, upper = self._rows[:count], self._x[:count], self._usual[:count]
-        usual.expect(self._table, rows, self._moments, upper)
+        usual.expect(self._table, rows, x, self._floors, self._moments, upper)
         return HostWindow(rows, x, upper, self._table.rows["windows"][rows["slot"]])
 
     def learn(self, closed: HostWindow, accepted: npt.NDArray[np.bool_]) -> None:

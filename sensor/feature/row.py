@@ -31,7 +31,7 @@ HOST_ROW = record_dtype(
         ("peer_out_share", np.float64),  # at least this share of what it sent went there
         ("peer_in_share", np.float64),
         ("port_in_share", np.float64),
-        ("flows_out", np.int64),
+        ("flows_out", np.int64),  # estimates while flows are shed
         ("flows_in", np.int64),
         ("port_out", np.uint16),
         ("port_in", np.uint16),
@@ -61,7 +61,8 @@ class HostWindow(NamedTuple):
         float64, shape (n, features): log(1 + value), the order of `HOST_FEATURES`.
     usual
         float64, shape (n, features): the upper limit of what is usual for that
-        host, in the same scale; 0 without history.
+        host, in the same scale; 0 without history, and where the value does not
+        exceed its feature's floor, so that no limit matters.
     windows
         int32, shape (n,): in how many windows the host was judged normal so far.
     """

@@ -75,6 +75,7 @@ HOST_FEATURES: tuple[Feature, ...] = (
     ),
     Feature("arp_targets", "hosts", "link", "addresses asked for by ARP", "ARP scans", 12),
     Feature("binding_changes", "changes", "link", "moves of its address to another MAC", "ARP spoofing", 1),
+    Feature("odd_fragments", "packets", "link", "overlapping or tiny IP fragments sent", "filter evasion", 5),
     Feature("odd_flows", "flows", "odd", "flows of unusual shape", "unknown protocols and misuse", 5),
 )
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from sensor.feature.table import HostTable
 from sensor.feature.row import HostRows
+from sensor.feature.table import HostTable
 from sensor.kernel import kernel
 
 #: Spreads above the mean that still count as usual.
@@ -19,9 +19,14 @@ _SPREADS = 3.0
 
 @kernel
 def expect(
-    table: HostTable, rows: HostRows, moments: npt.NDArray[np.float32], upper: npt.NDArray[np.float64]
+    table: HostTable,
+    rows: HostRows,
+    x: npt.NDArray[np.float64],
+    floors: npt.NDArray[np.float64],
+    moments: npt.NDArray[np.float32],
+    upper: npt.NDArray[np.float64],
 ) -> None:
-    """Write each row's usual upper limits.
+    """Write each row's usual upper limits, where they can decide.
 
     Parameters
     ----------
@@ -29,19 +34,24 @@ def expect(
         The hosts.
     rows
         `HOST_ROW`, shape (n,).
+    x
+        float64, shape (n, features): their values, as log(1 + value).
+    floors
+        float64, shape (features,): what no value at or below is a reason to alert.
     moments
-        float32, shape (hosts, features, 2): mean and variance of log(1 + value).
+        float32, shape (hosts, 2, features): mean and variance of log(1 + value).
     upper
         float64, shape (n, features): the result, in log(1 + value). 0 for a
-        host without history.
+        host without history, and where the value does not exceed its floor.
     """
     for index in range(rows.shape[0]):
         slot = rows[index].slot
         known = np.int64(table.rows[slot].windows) > 0
         for column in range(upper.shape[1]):
-            mean = float(moments[slot, column, 0])
-            spread = np.sqrt(float(moments[slot, column, 1]))
-            upper[index, column] = mean + _SPREADS * spread if known else 0.0
+            upper[index, column] = 0.0
+            if known and x[index, column] > floors[column]:
+                mean, variance = moments[slot, 0, column], moments[slot, 1, column]
+                upper[index, column] = float(mean) + _SPREADS * np.sqrt(float(variance))
 
 
 @kernel
@@ -60,11 +70,14 @@ def learn(
         slot = rows[index].slot
         row = table.rows[slot]
         windows = np.int64(row.windows)
+        means, variances = moments[slot, 0], moments[slot, 1]
+        if windows == 0:
+            means[:] = 0.0
+            variances[:] = 0.0
         part = max(weight, 1.0 / (windows + 1.0))
         for column in range(x.shape[1]):
-            mean = float(moments[slot, column, 0]) if windows > 0 else 0.0
-            variance = float(moments[slot, column, 1]) if windows > 0 else 0.0
+            mean = float(means[column])
             gap = x[index, column] - mean
-            moments[slot, column, 0] = mean + part * gap
-            moments[slot, column, 1] = (1.0 - part) * (variance + part * gap * gap)
+            means[column] = mean + part * gap
+            variances[column] = (1.0 - part) * (float(variances[column]) + part * gap * gap)
         row.windows = windows + 1

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.feature import cardinality
-from sensor.feature.host import find
+from sensor.feature.host import find, promote
 from sensor.feature.row import HostRows
 from sensor.feature.table import (
     ARP_TARGETS,
@@ -20,6 +20,9 @@ from sensor.feature.table import (
 )
 from sensor.flow.record import Flows
 from sensor.kernel import Int, Row, kernel
+
+#: Packets a flow, on average, from which a sender whose peers are not seen is taken for real.
+_ALIVE_PACKETS = 4
 
 
 @kernel
@@ -43,9 +46,21 @@ def _describe(table: HostTable, slot: Int, out: Row) -> None:
     out.in_src_port, out.in_dst_port = row.in_src_port, row.in_dst_port
     out.out_protocol, out.in_protocol = row.out_protocol, row.in_protocol
     out.ip_version = row.ip_version
-    # An invented sender of SYNs is answered too: it must not teach what is usual.
-    two_way = row.packets_out > 0 and row.packets_in > 0
-    out.teaches = 1 if two_way and row.standing == KNOWN else 0
+
+
+@kernel
+def _teaches(table: HostTable, slot: Int, one_way: Int) -> bool:
+    """Say whether the host is known to be real, and was whole to see in this window.
+
+    An invented sender of SYNs is answered too: it must not teach what is usual.
+    Where no answer can be seen, whoever goes on sending counts as real, and is
+    kept as such: an invented sender's flows are a packet or two each.
+    """
+    row = table.rows[slot]
+    if one_way != 0 and row.packets_out >= _ALIVE_PACKETS * max(np.int64(row.flows_out), 1):
+        promote(table, slot)
+        return True
+    return row.packets_out > 0 and row.packets_in > 0 and row.standing == KNOWN
 
 
 @kernel
@@ -56,30 +71,29 @@ def _distinct(registers: npt.NDArray[np.uint8], contacts: float) -> float:
 
 @kernel
 def _measure(
-    table: HostTable, slot: Int, damping: npt.NDArray[np.float64], x: npt.NDArray[np.float64]
+    table: HostTable, slot: Int, damping: npt.NDArray[np.float64], x: npt.NDArray[np.float64], one_way: Int
 ) -> None:
     """Fill `x` with log(1 + value), in the order of `schema.HOST_FEATURES`."""
     row = table.rows[slot]
     registers = table.registers[slot]
-    window = table.state[WINDOW]
-    unanswered = max(float(row.flows_out) - float(row.answered_out), 0.0)
-    passed = float(window - row.failed_window)
-    failures = unanswered + float(row.refused_out)
-    row.failed = row.failed * damping[0] ** passed + failures
-    row.logins = row.logins * damping[1] ** passed + float(row.logins_out)
-    row.failed_window = window
+    # Of answers that the mirror does not show nothing can be said.
+    answers = 0.0 if one_way != 0 else 1.0
+    unanswered = answers * max(float(row.flows_out) - float(row.answered_out), 0.0)
+    refused = answers * float(row.refused_out)
+    failures = unanswered + refused
+    _fade(row, table.state[WINDOW], damping, failures)
     x[0] = _distinct(registers[PEERS_OUT], float(row.contacts_out))
     x[1] = _distinct(registers[SERVICES_OUT], float(row.contacts_out))
     x[2] = row.new_peers
     x[3] = row.new_services
     x[4] = unanswered
-    x[5] = row.refused_out
+    x[5] = refused
     # A fading count speaks only while it is fed: what is over must not colour what comes next.
     x[6] = row.failed if failures > 0.0 else 0.0
     x[7] = row.flows_in
     x[8] = _distinct(registers[SOURCES_IN], float(row.contacts_in))
-    x[9] = max(float(row.flows_in) - float(row.answered_in), 0.0)
-    x[10] = max(float(row.syn_in) - float(row.established_in), 0.0)
+    x[9] = answers * max(float(row.flows_in) - float(row.answered_in), 0.0)
+    x[10] = answers * max(float(row.syn_in) - float(row.established_in), 0.0)
     x[11] = row.packets_out
     x[12] = row.packets_in
     x[13] = row.bytes_out
@@ -91,14 +105,33 @@ def _measure(
     x[19] = row.icmp_bytes_out
     x[20] = _distinct(registers[ARP_TARGETS], float(row.arp_requests))
     x[21] = row.binding_changes
-    x[22] = row.odd_flows
+    x[22] = row.odd_fragments
+    x[23] = row.odd_flows
     for column in range(x.shape[0]):
-        x[column] = np.log1p(x[column])
+        if x[column] != 0.0:
+            x[column] = np.log1p(x[column])
+
+
+@kernel
+def _fade(row: Row, window: Int, damping: npt.NDArray[np.float64], failures: float) -> None:
+    """Bring the fading counts of the host up to date."""
+    passed = float(window - row.failed_window)
+    if row.failed != 0.0:
+        row.failed *= damping[0] ** passed
+    if row.logins != 0.0:
+        row.logins *= damping[1] ** passed
+    row.failed += failures
+    row.logins += float(row.logins_out)
+    row.failed_window = window
 
 
 @kernel
 def close(
-    table: HostTable, damping: npt.NDArray[np.float64], rows: HostRows, x: npt.NDArray[np.float64]
+    table: HostTable,
+    damping: npt.NDArray[np.float64],
+    rows: HostRows,
+    x: npt.NDArray[np.float64],
+    one_way: Int,
 ) -> int:
     """Write a row for each host active in the window, in order of first activity.
 
@@ -112,6 +145,9 @@ def close(
         float64, shape (2,): what a window leaves of the failed and of the login count.
     rows, x
         Where to write: `HOST_ROW`, shape (hosts,); float64, shape (hosts, features).
+    one_way
+        1 when the mirror shows one direction only, else 0: then what tells of missing
+        answers is 0, and hosts that go on sending are taken for real.
 
     Returns
     -------
@@ -122,7 +158,8 @@ def close(
     for place in range(count):
         slot = np.int64(table.touched[place])
         _describe(table, slot, rows[place])
-        _measure(table, slot, damping, x[place])
+        rows[place].teaches = 1 if _teaches(table, slot, one_way) else 0
+        _measure(table, slot, damping, x[place], one_way)
     table.state[TOUCHED] = 0
     return count
 

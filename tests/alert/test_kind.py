@@ -5,7 +5,7 @@ import pytest
 
 from sensor.alert.alert import Severity
 from sensor.alert.kind import LOGIN_PORTS, PROBING, SUBJECTS, classify, is_scan_target
-from sensor.feature import activity
+from sensor.feature import contact
 from sensor.feature.row import HOST_ROW
 from sensor.feature.schema import HOST_FEATURES, names
 
@@ -48,6 +48,7 @@ CASES = [
     ("icmp_tunnel", "icmp_bytes_out", {}),
     ("arp_scan", "arp_targets", {}),
     ("arp_spoof", "binding_changes", {}),
+    ("ip_fragment_evasion", "odd_fragments", {}),
     ("odd_flows", "odd_flows", {}),
 ]
 
@@ -69,7 +70,7 @@ def test_repetition_at_a_login_port_is_guessing(port):
 
 
 def test_login_ports_are_those_whose_logins_are_counted():
-    counted = {port for port in range(65_536) if activity._is_login_port(port)}
+    counted = {port for port in range(65_536) if contact._is_login_port(port)}
     assert counted == LOGIN_PORTS
 
 

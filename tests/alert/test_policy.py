@@ -194,7 +194,7 @@ def test_a_community_id_is_given_where_it_is_sure(protocol, ports, known):
     ("flows_in", "flood"), ("logins_damped", "brute_force"), ("repeats_out", "repeated_connections"),
     ("dns_bytes_out", "dns_tunnel"), ("icmp_bytes_out", "icmp_tunnel"), ("arp_targets", "arp_scan"),
     ("binding_changes", "arp_spoof"), ("bytes_out", "upload"), ("bytes_in", "traffic_surge"),
-    ("odd_flows", "odd_flows"),
+    ("odd_fragments", "ip_fragment_evasion"), ("odd_flows", "odd_flows"),
 ])  # fmt: skip
 def test_every_kind_can_be_told(name, kind):
     (alert,), _ = judge(a_policy(), [host(5, {name: (50 * FLOORS[name] + 50, 1e-6)})])

@@ -6,9 +6,9 @@ from flow_packets import DATA, packet, packet_rows, packets
 from host_audit import audit
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive.host import ESTABLISHED, FIRST_REPLY, NEW_FLOW, REFUSED, NaiveHosts
+from naive.host import ESTABLISHED, FIRST_REPLY, NEW_FLOW, REFUSED, SHED, NaiveHosts
 
-from sensor.feature.activity import is_unicast
+from sensor.feature.activity import MOST_VOTES
 from sensor.feature.extractor import Extractor
 from sensor.feature.schema import HOST_FEATURES, names
 from sensor.flow.meter import Meter
@@ -48,8 +48,8 @@ _packets = st.lists(
         st.tuples(*[st.sampled_from([8, 0, 22, 53, 80, 129, 4000])] * 2),
         st.sampled_from([0, 40, 100, 101, 1400]),
         st.integers(-1, FLOWS - 1),
-        st.tuples(_events, st.integers(0, 1)),
-        st.sampled_from([3, 3, 3, 2]),
+        st.tuples(_events, st.integers(0, 1), st.sampled_from([0, 1, 1, 7])),
+        st.sampled_from([3, 3, 3, 2, 4, SHED]),
     ),
     max_size=40,
 )
@@ -58,17 +58,21 @@ _packets = st.lists(
 def rows_of(drawn):
     values = []
     events = np.zeros(len(drawn), FLOW_EVENT)
-    for at, (ends, (protocol, flags), ports, payload, flow, (bits, side), kind) in enumerate(drawn):
+    for at, (ends, (protocol, flags), ports, payload, flow, (bits, side, weight), kind) in enumerate(drawn):
         source, target = (ADDRESSES[end] for end in ends)
         values.append(
             packet(
                 src_hi=source[0], src_lo=source[1], dst_hi=target[0], dst_lo=target[1],
                 src_mac=ends[0] % 3, vlan=ends[1] % 2, protocol=protocol, tcp_flags=flags,
                 src_port=ports[0], dst_port=ports[1], payload_bytes=payload, ip_bytes=40 + payload,
-                wirelen=60, kind=kind, arp_operation=1 + payload % 2,
+                wirelen=60, kind=3 if kind == SHED else kind, arp_operation=1 + payload % 2,
+                fragment_flags=payload % 8,
             )
         )  # fmt: skip
-        events[at] = (flow, bits, side)
+        if kind == 3:
+            events[at] = (flow, bits if flow >= 0 else 0, side, weight)
+        else:  # ARP, copies and packets that got no flow have none
+            events[at] = (-1, kind if kind == SHED else 0, 0, 0)
     return packet_rows(values), events
 
 
@@ -84,9 +88,9 @@ def assert_equal(closed, expected):
         assert len(values) == len(COLUMN)
 
 
-@given(st.integers(2, 16), st.lists(_packets, min_size=1, max_size=4))
+@given(st.integers(2, 16), st.lists(_packets, min_size=1, max_size=4), st.sampled_from([False, False, True]))
 @settings(max_examples=120, deadline=None)
-def test_every_row_of_every_window_equals_the_twins(hosts, windows):
+def test_every_row_of_every_window_equals_the_twins(hosts, windows, one_way):
     ours, twin = extractor(hosts), NaiveHosts(hosts, KEY)
     for index, drawn in enumerate(windows):
         window = 1000 + index * index
@@ -97,7 +101,7 @@ def test_every_row_of_every_window_equals_the_twins(hosts, windows):
         twin.observe(rows, events)
         audit(ours._table)
         assert ours.idle == (not twin.active)
-        assert_equal(ours.close(), twin.close(*KEPT))
+        assert_equal(ours.close(one_way=one_way), twin.close(*KEPT, one_way=one_way))
         assert ours.idle
     counters = ours.counters()
     assert counters["hosts"] == ours.hosts == len(twin.hosts)
@@ -113,6 +117,8 @@ def test_cuts_leave_no_trace(hosts, drawn, cut):
     parts.observe(rows[:cut], events[:cut])
     parts.observe(rows[cut:], events[cut:])
     for name, ours, theirs in zip(whole._table._fields, whole._table, parts._table, strict=True):
+        if name == "openings":  # of the group of packets at hand, and of no use after it
+            continue
         assert ours.tobytes() == theirs.tobytes(), name
     assert whole.close().x.tobytes() == parts.close().x.tobytes()
 
@@ -131,18 +137,10 @@ def test_with_the_meters_own_events(hosts, windows):
         assert_equal(ours.close(), twin.close(*KEPT))
 
 
-@given(st.tuples(st.sampled_from([0, 0xFF, 0xFE80]).map(lambda top: top << 48), st.integers(0, 2**64 - 1)))
-def test_unicast_is_what_one_host_can_have(address):
-    hi, lo = address
-    mapped = hi == 0 and lo >> 32 == 0xFFFF
-    expected = 0 < lo & 0xFFFF_FFFF < 0xE000_0000 if mapped else (hi | lo) != 0 and hi >> 56 != 0xFF
-    assert is_unicast(np.uint64(hi), np.uint64(lo)) == expected
-
-
-def feed(table, values, bits=NEW_FLOW, side=0):
-    """Observe one packet; each new one on a flow slot of its own."""
+def feed(table, values, bits=NEW_FLOW, side=0, weight=1):
+    """Observe one packet, all on one flow slot; one that is shed has none."""
     events = np.zeros(1, FLOW_EVENT)
-    events[0] = (0, bits, side)
+    events[0] = (-1 if bits == SHED else 0, bits, side, weight)
     table.observe(packet_rows([values]), events)
 
 
@@ -232,8 +230,8 @@ def test_an_arp_request_does_not_become_the_main_peer():
     for _ in range(5):
         feed(table, packet(src=0, dst=1), 0)
     arp = packet(src=0, dst_lo=V4_MAPPED | 0x0A00_0099, kind=2, arp_operation=1)
-    events = np.full(1, -1, np.int32).astype(FLOW_EVENT)
-    events["flow"], events["bits"], events["reverse"] = -1, 0, 0
+    events = np.zeros(1, FLOW_EVENT)
+    events["flow"] = -1
     table.observe(packet_rows([arp]), events)
     row = table.close().rows[0]
     assert row["peer_out_lo"] == V4_MAPPED | 0x0A00_0002
@@ -248,15 +246,6 @@ def test_a_peer_of_an_earlier_window_is_not_told_again():
     feed(table, packet(src=0, dst=2, src_hi=0, dst_hi=0xFF02 << 48), 0)
     row = table.close().rows[0]
     assert (row["out_lo"], row["in_lo"], row["peer_in_lo"]) == (0, 0, 0)
-
-
-def test_repeats_are_never_more_than_the_hosts_own_flows():
-    table = extractor(8)
-    table._table.repeats["count"] = 1000  # as if a flood had filled the sketch
-    table._table.repeats["window"] = 0
-    feed(table, packet())
-    feed(table, packet())
-    assert of(table.close(), 0, "repeats_out") == 2
 
 
 def test_invented_hosts_do_not_wear_out_the_memory_of_known_ones():
@@ -292,3 +281,15 @@ def test_counters_of_a_long_flood_do_not_wrap():
     closed = table.close()
     assert of(closed, 1, "half_open_in") == of(closed, 1, "flows_in") == 2**31
     assert np.isfinite(closed.x).all()
+
+
+def test_votes_stop_where_they_would_wrap():
+    table = extractor(8)
+    feed(table, packet(), 0)
+    votes = ("peer_out_votes", "port_out_votes", "peer_in_votes", "port_in_votes")
+    for name in votes:
+        table._table.rows[name][:2] = MOST_VOTES
+    feed(table, packet(), 0)
+    assert {int(table._table.rows[name].max()) for name in votes} == {MOST_VOTES}
+    feed(table, packet(dst_lo=V4_MAPPED | 9, dst_port=9), 0)
+    assert table._table.rows["peer_out_votes"][0] == MOST_VOTES - 1

@@ -9,7 +9,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from naive.host import NaiveHosts
 
 from sensor.feature import host
+from sensor.feature import table as tables
+from sensor.feature.table import host_table
 from sensor.packet.columns import V4_MAPPED
+from sensor.siphash import hash_address
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 KEY = (3, 4)
@@ -25,15 +28,14 @@ def words(number):
 
 
 def enter(table, number, kept=-1):
-    slot = int(host.find_or_add(table, *words(number), kept))
-    host.touch(table, slot)
-    return slot
+    hashed = np.uint64(hash_address(*words(number), *table.key))
+    return int(host.enter(table, *words(number), hashed, kept))
 
 
 class TableMachine(RuleBasedStateMachine):
     @initialize(capacity=st.integers(2, 16))
     def begin(self, capacity):
-        self.table = host.host_table(capacity, 4, KEY)
+        self.table = host_table(capacity, 4, KEY)
         self.twin = NaiveHosts(capacity, KEY)
 
     @rule(number=NUMBERS)
@@ -67,8 +69,8 @@ class TableMachine(RuleBasedStateMachine):
     @rule(step=st.integers(1, 1000))
     def next_window(self, step):
         window = self.twin.window + step
-        self.table.state[host.WINDOW] = window
-        self.table.state[host.TOUCHED] = 0
+        self.table.state[tables.WINDOW] = window
+        self.table.state[tables.TOUCHED] = 0
         self.twin.start(window)
         self.twin.active.clear()
 
@@ -78,12 +80,12 @@ class TableMachine(RuleBasedStateMachine):
         assert provisional == [entry.slot for entry in self.twin.provisional]
         assert known == [entry.slot for entry in self.twin.known]
         state = self.table.state
-        assert state[host.CREATED] == self.twin.totals["hosts_created"]
-        assert state[host.EVICTED] == self.twin.totals["hosts_evicted"]
-        assert state[host.EVICTED_ACTIVE] == self.twin.totals["hosts_evicted_active"]
-        assert state[host.HOSTS] == state[host.CREATED] - state[host.EVICTED]
-        assert state[host.WALK_LIMIT] == 0
-        assert self.table.touched[: state[host.TOUCHED]].tolist() == self.twin.active
+        assert state[tables.CREATED] == self.twin.totals["hosts_created"]
+        assert state[tables.EVICTED] == self.twin.totals["hosts_evicted"]
+        assert state[tables.EVICTED_ACTIVE] == self.twin.totals["hosts_evicted_active"]
+        assert state[tables.HOSTS] == state[tables.CREATED] - state[tables.EVICTED]
+        assert state[tables.WALK_LIMIT] == 0
+        assert self.table.touched[: state[tables.TOUCHED]].tolist() == self.twin.active
         for entry in self.twin.hosts.values():
             row = self.table.rows[entry.slot]
             assert (int(row["hi"]), int(row["lo"])) == entry.address
@@ -97,11 +99,11 @@ TestTable.settings = settings(max_examples=60, stateful_step_count=40, deadline=
 
 def test_a_table_for_one_host_is_refused():
     with pytest.raises(ValueError, match="2 hosts or more"):
-        host.host_table(1, 4, KEY)
+        host_table(1, 4, KEY)
 
 
 def test_provisional_hosts_go_before_known_ones_and_the_least_recent_first():
-    table = host.host_table(3, 4, KEY)
+    table = host_table(3, 4, KEY)
     known = enter(table, 1)
     host.promote(table, known)
     enter(table, 2)
@@ -114,7 +116,7 @@ def test_provisional_hosts_go_before_known_ones_and_the_least_recent_first():
 
 
 def test_the_other_end_of_a_packet_keeps_its_place():
-    table = host.host_table(2, 4, KEY)
+    table = host_table(2, 4, KEY)
     for number in (1, 2):
         host.promote(table, enter(table, number))
     source = enter(table, 3)  # provisional, alone, and so the first to go
@@ -124,7 +126,7 @@ def test_the_other_end_of_a_packet_keeps_its_place():
 
 
 def test_the_other_end_keeps_its_place_among_known_hosts_too():
-    table = host.host_table(2, 4, KEY)
+    table = host_table(2, 4, KEY)
     oldest = enter(table, 1)
     host.promote(table, oldest)
     host.promote(table, enter(table, 2))
@@ -134,7 +136,7 @@ def test_the_other_end_keeps_its_place_among_known_hosts_too():
 
 
 def test_a_host_that_returns_starts_afresh():
-    table = host.host_table(2, 4, KEY)
+    table = host_table(2, 4, KEY)
     fields = ("mac", "arp_mac", "vlan", "ip_version", "windows", "packets_out", "peer_out_lo", "out_lo")
     slots = []
     for number in (1, 2, 3, 2, 1):  # 3 takes the slot of 1, and 1 takes it back
@@ -144,30 +146,30 @@ def test_a_host_that_returns_starts_afresh():
             slots.append(slot)
             assert [int(row[name]) for name in fields] == [0] * len(fields)
             assert row["failed"] == row["logins"] == 0
-            assert row["standing"] == host.PROVISIONAL
+            assert row["standing"] == tables.PROVISIONAL
             for name in (*fields, "failed", "logins"):
                 row[name] = 7
     assert len(set(slots)) == 1
 
 
 def test_a_flood_of_new_hosts_leaves_everyone_after_it_a_place():
-    table = host.host_table(4, 4, KEY)
+    table = host_table(4, 4, KEY)
     for number in range(20):
         enter(table, number)
         audit(table)
-    assert table.state[host.TOUCHED] == 4
-    assert table.state[host.EVICTED_ACTIVE] == 16
+    assert table.state[tables.TOUCHED] == 4
+    assert table.state[tables.EVICTED_ACTIVE] == 16
 
 
 def test_a_new_window_starts_the_counters_again():
-    table = host.host_table(2, 4, KEY)
+    table = host_table(2, 4, KEY)
     slot = enter(table, 1)
     table.rows[slot]["flows_in"] = 3
     table.rows[slot]["failed"] = 2.0
     enter(table, 1)
     assert table.rows[slot]["flows_in"] == 3
-    table.state[host.WINDOW] = 5
-    table.state[host.TOUCHED] = 0
+    table.state[tables.WINDOW] = 5
+    table.state[tables.TOUCHED] = 0
     assert enter(table, 1) == slot
     assert table.rows[slot]["flows_in"] == 0
     assert table.rows[slot]["failed"] == 2.0  # what fades is kept

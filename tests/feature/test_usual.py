@@ -5,18 +5,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.feature import host, usual
+from sensor.feature import usual
 from sensor.feature.row import HOST_ROW
+from sensor.feature.table import host_table
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 COLUMNS = 3
 
 
 def table_and_rows(hosts=2):
-    table = host.host_table(hosts, 1, (1, 2))
+    table = host_table(hosts, 1, (1, 2))
     rows = np.zeros(hosts, HOST_ROW)
     rows["slot"] = np.arange(hosts)
-    return table, rows, np.zeros((hosts, COLUMNS, 2), np.float32)
+    return table, rows, np.zeros((hosts, 2, COLUMNS), np.float32)
 
 
 def direct(values, weight):
@@ -45,17 +46,17 @@ def test_moments_are_those_of_the_accepted_windows(windows, weight):
             accepted.append(values)
     assert table.rows["windows"].tolist() == [len(accepted), 0]
     upper = np.full((2, COLUMNS), -1.0)
-    usual.expect(table, rows, moments, upper)
+    usual.expect(table, rows, np.ones_like(upper), np.zeros(COLUMNS), moments, upper)
     assert not upper[1].any()
     if not accepted:
         assert not upper[0].any()
         return
     mean, variance = direct(np.array(accepted), weight)
-    assert moments[0, :, 0] == pytest.approx(mean, rel=1e-4, abs=1e-4)
-    assert moments[0, :, 1] == pytest.approx(variance, rel=1e-3, abs=1e-3)
+    assert moments[0, 0] == pytest.approx(mean, rel=1e-4, abs=1e-4)
+    assert moments[0, 1] == pytest.approx(variance, rel=1e-3, abs=1e-3)
     # The kept moments are float32; near zero variance the root makes the most of that.
     assert upper[0] == pytest.approx(mean + 3 * np.sqrt(variance), rel=1e-3, abs=0.1)
-    assert (upper[0] >= moments[0, :, 0]).all()
+    assert (upper[0] >= moments[0, 0]).all()
 
 
 def test_a_new_host_in_an_old_slot_inherits_nothing():
@@ -64,10 +65,10 @@ def test_a_new_host_in_an_old_slot_inherits_nothing():
     usual.learn(table, rows, np.full((2, COLUMNS), 30.0), np.ones(2, bool), moments, 0.1)
     table.rows["windows"] = 0  # as for a host that took the slot over
     upper = np.empty((2, COLUMNS))
-    usual.expect(table, rows, moments, upper)
+    usual.expect(table, rows, np.ones_like(upper), np.zeros(COLUMNS), moments, upper)
     assert not upper.any()
     usual.learn(table, rows, np.ones((2, COLUMNS)), np.ones(2, bool), moments, 0.1)
-    assert moments.tolist() == [[[1.0, 0.0]] * COLUMNS] * 2
+    assert moments.tolist() == [[[1.0] * COLUMNS, [0.0] * COLUMNS]] * 2
 
 
 def test_a_mature_host_forgets_at_the_given_rate():
@@ -77,3 +78,11 @@ def test_a_mature_host_forgets_at_the_given_rate():
         for _ in range(windows):
             usual.learn(table, rows, np.full((2, COLUMNS), value), np.ones(2, bool), moments, weight)
     assert moments[0, 0, 0] == pytest.approx(2.0, rel=1e-3)
+
+
+def test_limits_are_made_where_a_value_exceeds_its_floor_only():
+    table, rows, moments = table_and_rows()
+    usual.learn(table, rows, np.full((2, COLUMNS), 2.0), np.ones(2, bool), moments, 0.1)
+    upper = np.full((2, COLUMNS), -1.0)
+    usual.expect(table, rows, np.array([[4.9, 5.0, 5.1]] * 2), np.full(COLUMNS, 5.0), moments, upper)
+    assert upper.tolist() == [[0, 0, 2]] * 2

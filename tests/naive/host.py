@@ -1,15 +1,17 @@
 """The host table and all it counts, with dicts, lists and Python's integers: one packet after the other."""
 
 import functools
-import math
 from collections import Counter
 
 from naive.cardinality import NaiveCounter
+from naive.host_row import describe, features
 from naive.novelty import NaiveFilter
 from naive.siphash import siphash
 
-NEW_FLOW, FIRST_REPLY, ESTABLISHED, REFUSED = 1, 2, 4, 8
-SYN, RST, ACK = 2, 4, 16
+NEW_FLOW, FIRST_REPLY, ESTABLISHED, REFUSED, SHED = 1, 2, 4, 8, 0x80
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+ARP = 2
+OVERLAP, TINY = 2, 4
 ICMP, TCP, UDP, ICMPV6 = 1, 6, 17, 58
 LOGIN_PORTS = (21, 22, 23, 513, 1433, 3389, 5900, 5985)
 NOBODY = (0, 0)
@@ -70,6 +72,7 @@ class NaiveHosts:
         self.seen = [NaiveFilter(), NaiveFilter()]
         self.repeats = Counter()
         self.places = {}  # (flow, side) -> slot
+        self.weights = {}  # by flow; 1 where nothing is said
 
     def start(self, window):
         self.window = window
@@ -117,10 +120,16 @@ class NaiveHosts:
             packet = {name: int(row[name]) for name in row.dtype.names}
             packet["src"] = (packet["src_hi"], packet["src_lo"])
             packet["dst"] = (packet["dst_hi"], packet["dst_lo"])
-            if packet["kind"] == 2:
+            flow, side, bits = (int(event[name]) for name in ("flow", "reverse", "bits"))
+            if bits & NEW_FLOW:
+                self.weights[flow] = max(int(event["weight"]), 1)
+            if flow >= 0:
+                self.observe_flow(packet, flow, side, bits)
+            elif bits & SHED:
+                answer = packet["tcp_flags"] & (SYN | ACK | RST | FIN) == SYN | ACK
+                self.observe_flow(packet, None, int(packet["protocol"] == TCP and answer), SHED)
+            elif packet["kind"] == ARP:
                 self.observe_arp(packet)
-            if event["flow"] >= 0:
-                self.observe_flow(packet, int(event["flow"]), int(event["reverse"]), int(event["bits"]))
 
     def observe_arp(self, packet):
         if not is_unicast(packet["src"]):
@@ -140,6 +149,9 @@ class NaiveHosts:
                 host.peer_out.leader = packet["dst"]
 
     def place(self, flow, side, address, kept):
+        """Return the host; what begins something is looked up anew, and makes its ends active."""
+        if flow is None:
+            return self.enter(address, kept)
         slot = self.places.get((flow, side))
         host = None if slot is None else self.slots[slot]
         if host is None or host.address != address or host.window != self.window:
@@ -150,6 +162,9 @@ class NaiveHosts:
     def observe_flow(self, packet, flow, side, bits):
         port = packet["src_port"] if side else packet["dst_port"]
         source = target = None
+        if bits & NEW_FLOW:
+            self.places.pop((flow, 0), None)
+            self.places.pop((flow, 1), None)
         if is_unicast(packet["src"]):
             source = self.place(flow, side, packet["src"], None)
             self.send(source, packet, port)
@@ -158,7 +173,11 @@ class NaiveHosts:
             self.receive(target, packet, port)
         if source and target:
             initiator, responder = (target, source) if side else (source, target)
-            self.change(initiator, responder, packet, bits, port)
+            if bits & (NEW_FLOW | SHED):
+                self.contact(initiator, responder, packet, side)
+            if bits & NEW_FLOW:
+                self.open_flow(initiator, responder, self.weights[flow])
+            self.change(initiator, responder, packet, (bits, self.weights.get(flow, 1)), port)
 
     def send(self, host, packet, port):
         host.count["packets_out"] += 1
@@ -167,6 +186,7 @@ class NaiveHosts:
         host.peer_out.add(packet["dst"])
         host.port_out.add(port)
         payload = packet["payload_bytes"]
+        host.count["odd_fragments"] += packet["fragment_flags"] & (OVERLAP | TINY) != 0
         echo = {ICMP: (0, 8), ICMPV6: (128, 129)}.get(packet["protocol"], ())
         if packet["protocol"] == UDP and packet["dst_port"] == 53:
             host.count["dns_queries"] += 1
@@ -182,105 +202,78 @@ class NaiveHosts:
         if packet["protocol"] == TCP and packet["tcp_flags"] & SYN and not packet["tcp_flags"] & ACK:
             host.count["syn_in"] += 1
 
-    def change(self, initiator, responder, packet, bits, port):
-        if bits & NEW_FLOW:
-            self.open_flow(initiator, responder, packet)
+    def change(self, initiator, responder, packet, what, port):
+        bits, weight = what
         if bits & FIRST_REPLY:
-            initiator.count["answered_out"] += 1
-            responder.count["answered_in"] += 1
+            initiator.count["answered_out"] += weight
+            responder.count["answered_in"] += weight
             self.promote(responder)
             if packet["protocol"] != TCP or not packet["tcp_flags"] & (SYN | RST):
                 self.promote(initiator)
         if bits & REFUSED:
-            initiator.count["refused_out"] += 1
+            initiator.count["refused_out"] += weight
         if bits & ESTABLISHED:
             self.promote(initiator)
-            responder.count["established_in"] += 1
+            responder.count["established_in"] += weight
             if port in LOGIN_PORTS:
                 pair = hash_address(initiator.hash, responder.hash, self.key)
                 service = hash_address(pair, port | 1 << 32, self.key)
-                self.repeats["login", service] += 1
-                initiator.count["logins_out"] += self.repeats["login", service] > 1
+                if self.repeat("login", service, weight) > 1:
+                    initiator.count["logins_out"] += weight
 
-    def open_flow(self, initiator, responder, packet):
-        self.enter(initiator.address)
-        self.enter(responder.address)
+    def repeat(self, which, service, weight):
+        """Count connections; the first one stands for itself alone."""
+        self.repeats[which, service] += weight if self.repeats[which, service] else 1
+        return self.repeats[which, service]
+
+    def contact(self, initiator, responder, packet, side):
         ports = (packet["src_port"], packet["dst_port"])
-        if initiator.address != packet["src"]:
+        if side:
             ports = ports[::-1]
         protocol = packet["protocol"]
         pair = hash_address(initiator.hash, responder.hash, self.key)
         service = hash_address(pair, ports[1] | protocol << 16, self.key)
-        initiator.count["flows_out"] += 1
-        responder.count["flows_in"] += 1
+        initiator.count["contacts_out"] += 1
+        responder.count["contacts_in"] += 1
         initiator.distinct["peers"].add(responder.hash)
         initiator.distinct["services"].add(service)
         responder.distinct["sources"].add(initiator.hash)
         seen = self.seen[initiator.known]
         initiator.count["new_peers"] += seen.first_seen(pair)
         initiator.count["new_services"] += seen.first_seen(service)
-        self.repeats[initiator.known, service] += 1
-        repeats = min(self.repeats[initiator.known, service], initiator.count["flows_out"])
-        initiator.count["repeats_out"] = max(initiator.count["repeats_out"], repeats)
         initiator.opened = (responder.address, *ports, protocol)
         responder.received = (initiator.address, *ports, protocol)
         initiator.ip_version = responder.ip_version = packet["ip_version"]
+        self.service = service
 
-    def close(self, failed_kept, logins_kept):
+    def open_flow(self, initiator, responder, weight):
+        initiator.count["flows_out"] += weight
+        responder.count["flows_in"] += weight
+        repeats = min(self.repeat(initiator.known, self.service, weight), initiator.count["flows_out"])
+        initiator.count["repeats_out"] = max(initiator.count["repeats_out"], repeats)
+
+    def close(self, failed_kept, logins_kept, *, one_way=False):
         """Return (row, features) of each active host, as dicts."""
         result = []
         for slot in self.active:
             host = self.slots[slot]
             passed = self.window - host.failed_window if host.failed_window >= 0 else 0
+            if one_way:
+                self.see_one_way(host)
             unanswered = max(host.count["flows_out"] - host.count["answered_out"], 0)
             failures = unanswered + host.count["refused_out"]
             host.failed = host.failed * failed_kept**passed + failures
             host.logins = host.logins * logins_kept**passed + host.count["logins_out"]
             host.failed_window = self.window
-            result.append((describe(host), features(host, unanswered, failures)))
+            result.append((describe(host, one_way), features(host, unanswered, failures)))
         self.active.clear()
         return result
 
-
-def describe(host):
-    count = host.count
-    row = {"slot": host.slot, "mac": host.mac, "vlan": host.vlan, "ip_version": host.ip_version}
-    row["hi"], row["lo"] = host.address
-    for side, peer, port, flow in (
-        ("out", host.peer_out, host.port_out, host.opened),
-        ("in", host.peer_in, host.port_in, host.received),
-    ):
-        packets = count[f"packets_{side}"]
-        row[f"peer_{side}_hi"], row[f"peer_{side}_lo"] = peer.leader
-        row[f"peer_{side}_share"] = peer.votes / max(packets, 1)
-        row[f"port_{side}"] = port.leader
-        row[f"packets_{side}"], row[f"bytes_{side}"] = packets, count[f"bytes_{side}"]
-        row[f"flows_{side}"] = count[f"flows_{side}"]
-        (row[f"{side}_hi"], row[f"{side}_lo"]), source_port, target_port, protocol = flow
-        row[f"{side}_protocol"] = protocol
-        if protocol:
-            row[f"{side}_src_port"], row[f"{side}_dst_port"] = source_port, target_port
-    row["port_in_share"] = host.port_in.votes / max(count["packets_in"], 1)
-    row["teaches"] = int(host.known and count["packets_out"] > 0 and count["packets_in"] > 0)
-    return row
-
-
-def features(host, unanswered, failures):
-    count = host.count
-    values = {
-        "peers_out": min(host.distinct["peers"].estimate(), count["flows_out"]),
-        "services_out": min(host.distinct["services"].estimate(), count["flows_out"]),
-        "unanswered_out": unanswered,
-        "failed_damped": host.failed if failures else 0,
-        "sources_in": min(host.distinct["sources"].estimate(), count["flows_in"]),
-        "unanswered_in": max(count["flows_in"] - count["answered_in"], 0),
-        "half_open_in": max(count["syn_in"] - count["established_in"], 0),
-        "logins_damped": host.logins if count["logins_out"] else 0,
-        "arp_targets": min(host.distinct["arp"].estimate(), host.count["arp_requests"]),
-    }
-    plain = (
-        "new_peers new_services refused_out flows_in packets_out packets_in bytes_out bytes_in "
-        "repeats_out dns_bytes_out dns_queries icmp_bytes_out binding_changes odd_flows"
-    )
-    values |= {name: count[name] for name in plain.split()}
-    return {name: math.log1p(value) for name, value in values.items()}
+    def see_one_way(self, host):
+        """Answer, refuse and complete as if all had gone well; who keeps sending is real."""
+        count = host.count
+        host.alive = count["packets_out"] >= 4 * max(count["flows_out"], 1)
+        count["answered_out"], count["answered_in"] = count["flows_out"], count["flows_in"]
+        count["established_in"], count["refused_out"] = count["syn_in"], 0
+        if host.alive:
+            self.promote(host)
