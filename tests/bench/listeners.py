@@ -93,11 +93,11 @@ def listeners(nfstream_python: str) -> list[Listener]:
         Listener(
             "softflowd",
             _softflowd,
-            _found("answer", r"Packets processed: (\d+)"),
+            _softflowd_count,
             ask=lambda scratch: ["softflowctl", "-c", str(scratch / "control"), "statistics"],
             **_of("softflowd", "softflowctl"),
         ),
-        Listener("argus", _argus, _argus_count, buffer="libpcap's own, 2 MiB", **_of("argus", "racount")),
+        Listener("argus", _argus, _argus_count, buffer="libpcap's own, 2 MiB", **_of("argus", "ra")),
         Listener(
             "nfstream, statistics, no nDPI",
             lambda _: nfstream,
@@ -160,6 +160,14 @@ def _softflowd(scratch: Path) -> list[str]:
     timeouts = [word for name in ("tcp", "udp", "general") for word in ("-t", f"{name}=60")]
     limits = ["-m", "262144", "-t", "maxlife=300", *timeouts, "-B", str(BUFFER_BYTES), "-C", str(SNAPLEN)]
     return ["softflowd", "-i", INTERFACE, "-d", "-6", "-v", "9", "-n", "127.0.0.1:9", *files, *limits]
+
+
+def _softflowd_count(scratch: Path) -> int:
+    """Return what libpcap gave it. Of the last block it processes the rest when the next packet comes."""
+    seen, dropped = (
+        _found("answer", rf"Packets {word} by libpcap: (\d+)")(scratch) for word in ("received", "dropped")
+    )
+    return seen - dropped
 
 
 def _argus(scratch: Path) -> list[str]:
