@@ -11,6 +11,13 @@ import numpy.typing as npt
 
 from sensor.kernel import kernel
 from sensor.packet.batch import Bytes, Frames
+from sensor.sources.drop_count import (
+    COUNT_OPTION_BYTES,
+    add_drops,
+    drops_before_packet,
+    drops_so_far,
+    raise_drops,
+)
 from sensor.sources.interface import Interfaces, interface_time
 from sensor.sources.walk import (
     BAD_BLOCK_LENGTH,
@@ -143,7 +150,7 @@ def check_block(data: Bytes, position: int, stop: int, big_endian: bool) -> tupl
 
 
 @kernel
-def walk_blocks(  # noqa: PLR0915  (a straight walk over the fields of a block)
+def walk_blocks(  # noqa: C901, PLR0915  (a straight walk over the fields of a block)
     data: Bytes,
     frames: Frames,
     walk: npt.NDArray[np.void],
@@ -185,6 +192,9 @@ def walk_blocks(  # noqa: PLR0915  (a straight walk over the fields of a block)
         kind = word32(data, position, big)
         fixed = fixed_bytes(kind)
         if fixed == 0:
+            if kind == INTERFACE_STATISTICS and length >= _PACKET_BYTES:
+                total = drops_so_far(data, position + 20, position + length - 4, big)
+                raise_drops(total, interfaces, word32(data, position + 8, big), tally)
             count_skipped(kind, tally)
             position += length
             continue
@@ -204,6 +214,10 @@ def walk_blocks(  # noqa: PLR0915  (a straight walk over the fields of a block)
             break
         if kind != SIMPLE_PACKET:
             time = interface_time(interface, ticks, tally)
+        if kind == ENHANCED_PACKET and length - fixed - caplen >= COUNT_OPTION_BYTES:
+            options = position + fixed - 4 + (caplen + 3) // 4 * 4
+            drops = drops_before_packet(data, options, position + length - 4, big)
+            add_drops(drops, interfaces, index, tally)
         row = frames[rows]
         row["offset"] = position + fixed - 4  # the second length stands behind the frame
         row["time"] = time

@@ -89,6 +89,7 @@ class CaptureFiles:
         self._done = 0  # bytes of the files before the open one
         self._window: Window | None = None
         self._last_time = 0
+        self._dropped = 0  # as the batches so far have said
         self._readable = 0
         self._closed = False
 
@@ -139,6 +140,8 @@ class CaptureFiles:
             walker = self._walker(path, window)
             if walker is not None:
                 yield from self._batches(path, window, walker)
+                if lost := self._lost():  # said behind the last packet
+                    yield PacketBatch(window.data, self._frames[:0], self._last_time, lost)
                 self._readable += walker.readable
         finally:
             # What damage left unread is done with, too.
@@ -166,7 +169,7 @@ class CaptureFiles:
             if filled.rows:
                 frames = self._frames[: filled.rows]
                 self._last_time = int(frames["time"][-1])
-                yield PacketBatch(window.data, frames, self._last_time)
+                yield PacketBatch(window.data, frames, self._last_time, self._lost())
             if filled.damage:
                 self._damage(path, window.offset, filled.damage)
                 return
@@ -175,6 +178,12 @@ class CaptureFiles:
             if not window.more(filled.need):
                 self._end(path, window, walker)
                 return
+
+    def _lost(self) -> int:
+        """Return how many packets the capture says are missing, since this was last asked."""
+        dropped = int(self._tally.rows["frames_dropped"][0])
+        lost, self._dropped = dropped - self._dropped, dropped
+        return lost
 
     def _end(self, path: str, window: Window, walker: Walker) -> None:
         """Say what is missing, if the input did not end where a record ends."""

@@ -41,6 +41,7 @@ INTERFACE = np.dtype(
         ("offset_ns", np.int64),  # added to every time
         ("snaplen", np.int64),  # 0: none
         ("shift", np.int64),  # ticks per second are 2**shift; -1: decimal clock
+        ("dropped", np.int64),  # packets it lost so far, as the capture says
         ("link_type", np.uint16),
     ],
     align=True,

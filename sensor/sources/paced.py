@@ -104,7 +104,7 @@ class Paced:
             frames = batch.frames[first:end]
             self._latest = int(due[end - 1])
             now = batch.now if end == due.size else int(frames["time"][-1])
-            yield PacketBatch(batch.data, frames, now)
+            yield batch._replace(frames=frames, now=now, lost=batch.lost if first == 0 else 0)
             first = end
 
     def _now(self) -> int:

@@ -15,6 +15,7 @@ TALLY = np.dtype(
         ("timestamps_clamped", np.int64),  # before 1970 or after the year 2116
         ("frames_without_time", np.int64),  # simple packet blocks: given the last time seen
         ("frames_without_interface", np.int64),  # dropped: interface not described, or beyond the cap
+        ("frames_dropped", np.int64),  # by the interface or the capturing system, as the capture says
         ("sections", np.int64),  # pcapng sections
         ("interfaces", np.int64),  # described, a classic capture being one
         ("interfaces_ignored", np.int64),  # beyond the cap
