@@ -17,6 +17,8 @@ FlowEnds = npt.NDArray[np.void]
 _NS = 1e-9
 #: log(1 + the largest float64): no value of a feature is beyond it.
 _MOST = 710.0
+#: Whole numbers whose logarithms are looked up.
+_LOGARITHMS = 4096
 
 
 @kernel
@@ -45,7 +47,22 @@ def _text_share(hi: np.uint64, lo: np.uint64, present: Int) -> float:
 
 
 @kernel
-def _describe(flow: Row, row: npt.NDArray[np.float64]) -> None:
+def fill_logarithms(logarithms: npt.NDArray[np.float64]) -> None:
+    """Fill in log(1 + n) at n."""
+    for count in range(logarithms.shape[0]):
+        logarithms[count] = np.log1p(float(count))
+
+
+@kernel
+def _log1p(count: float, logarithms: npt.NDArray[np.float64]) -> float:
+    """Return log(1 + a whole number), which mostly is a small one."""
+    if count < _LOGARITHMS:
+        return logarithms[np.uint64(count)]
+    return np.log1p(count)
+
+
+@kernel
+def _describe(flow: Row, row: npt.NDArray[np.float64], logarithms: npt.NDArray[np.float64]) -> None:
     packets = float(flow.packets)
     back = float(flow.reverse_packets)
     size = float(flow.bytes)
@@ -53,10 +70,10 @@ def _describe(flow: Row, row: npt.NDArray[np.float64]) -> None:
     duration = float(flow.end - flow.start) * _NS
     both = packets + back
     row[0] = np.log1p(duration)
-    row[1] = np.log1p(packets)
-    row[2] = np.log1p(back)
-    row[3] = np.log1p(size)
-    row[4] = np.log1p(back_size)
+    row[1] = _log1p(packets, logarithms)
+    row[2] = _log1p(back, logarithms)
+    row[3] = _log1p(size, logarithms)
+    row[4] = _log1p(back_size, logarithms)
     row[5] = np.log1p(size / packets) if packets > 0.0 else 0.0
     row[6] = np.log1p(_spread(packets, size, flow.length_squares))
     row[7] = np.log1p(back_size / back) if back > 0.0 else 0.0
@@ -69,14 +86,14 @@ def _describe(flow: Row, row: npt.NDArray[np.float64]) -> None:
     row[12] = float(flow.idle) * _NS / duration if duration > 0.0 else 0.0
     row[13] = size / (size + back_size) if size + back_size > 0.0 else 0.0
     row[14] = packets / both if both > 0.0 else 0.0
-    row[15] = np.log1p(float(flow.syn) + float(flow.reverse_syn))
-    row[16] = np.log1p(float(flow.rst) + float(flow.reverse_rst))
+    row[15] = _log1p(float(flow.syn) + float(flow.reverse_syn), logarithms)
+    row[16] = _log1p(float(flow.rst) + float(flow.reverse_rst), logarithms)
     row[17] = (float(flow.psh) + float(flow.reverse_psh)) / both if both > 0.0 else 0.0
     row[18] = (
         (float(flow.retransmissions) + float(flow.reverse_retransmissions)) / both if both > 0.0 else 0.0
     )
-    row[19] = np.log1p(float(flow.first_payload_bytes))
-    row[20] = np.log1p(float(flow.reverse_first_payload_bytes))
+    row[19] = _log1p(float(flow.first_payload_bytes), logarithms)
+    row[20] = _log1p(float(flow.reverse_first_payload_bytes), logarithms)
     row[21] = _text_share(
         flow.first_payload_hi, flow.first_payload_lo, np.int64(flow.first_payload_bytes)
     )
@@ -87,19 +104,21 @@ def _describe(flow: Row, row: npt.NDArray[np.float64]) -> None:
 
 
 @kernel
-def _fill(flows: Flows, rows: npt.NDArray[np.float64]) -> None:
+def _fill(flows: Flows, rows: npt.NDArray[np.float64], logarithms: npt.NDArray[np.float64]) -> None:
     for index in range(flows.shape[0]):
-        _describe(flows[index], rows[index])
+        _describe(flows[index], rows[index], logarithms)
 
 
 @kernel
-def _fill_answered(flows: Flows, rows: npt.NDArray[np.float64], ends: FlowEnds) -> int:
+def _fill_answered(
+    flows: Flows, rows: npt.NDArray[np.float64], ends: FlowEnds, logarithms: npt.NDArray[np.float64]
+) -> int:
     """Write a row and the ends of each answered flow; return how many there are."""
     count = 0
     for index in range(flows.shape[0]):
         flow = flows[index]
         if flow.reverse_packets > 0:
-            _describe(flow, rows[count])
+            _describe(flow, rows[count], logarithms)
             end = ends[count]
             end.src_hi, end.src_lo, end.dst_lo = flow.src_hi, flow.src_lo, flow.dst_lo
             count += 1
@@ -123,8 +142,14 @@ def flow_rows(flows: Flows) -> npt.NDArray[np.float64]:
     """
     rows = np.zeros((flows.shape[0], len(FLOW_FEATURES)))
     if flows.shape[0]:
-        _fill(flows, rows)
+        _fill(flows, rows, _logarithms())
     return rows
+
+
+def _logarithms() -> npt.NDArray[np.float64]:
+    table = np.empty(_LOGARITHMS)
+    fill_logarithms(table)
+    return table
 
 
 class FlowRows:
@@ -147,6 +172,7 @@ class FlowRows:
     def __init__(self, records: int) -> None:
         self._rows = np.zeros((records, len(FLOW_FEATURES)))
         self._ends = np.zeros(records, FLOW_ENDS)
+        self._logarithms = _logarithms()
         self._room = records
         self._count = 0
         self.one_way = 0
@@ -159,7 +185,8 @@ class FlowRows:
     def take(self, flows: Flows) -> Flows:
         """Take in `FLOW` records; return those that there was no room for."""
         taken = flows[: self._room]
-        count = int(_fill_answered(taken, self._rows[self._count :], self._ends[self._count :]))
+        rows, ends = self._rows[self._count :], self._ends[self._count :]
+        count = int(_fill_answered(taken, rows, ends, self._logarithms))
         self._room -= len(taken)
         self._count += count
         self.one_way += len(taken) - count

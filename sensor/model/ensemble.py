@@ -273,7 +273,7 @@ class Ensemble:
         surprise = np.where(usable[:, None], surprise, np.nan)
         fused, p, feature_p = self._p(X, surprise)
         score = np.nan_to_num(surprise)
-        if self.scaler.frozen:
+        if self.scaler.frozen and len(X):
             scaled = self.scaler.transform_many(X)
             for j, forest in enumerate(self.forests, start=len(self.names) - len(self._scaled)):
                 score[:, j] = forest.score_many(scaled)
@@ -285,15 +285,16 @@ class Ensemble:
 
     def _calibrate(self, scores: Scores | Screened, learned: Bools, shown: npt.NDArray[np.intp]) -> None:
         first = len(self.names) - len(self._scaled)
+        lessons = scores.surprise[np.flatnonzero(learned)]
         for j, threshold in enumerate(self._thresholds, start=first):
             if len(shown) and threshold.ready:
                 # A refused row counts as one just at the gate, however far beyond it was.
                 most = threshold.score_at(self.gate.p / len(self.names))
                 threshold.learn_many(np.minimum(scores.surprise[shown, j], most))
-            threshold.learn_many(scores.surprise[learned, j])  # NaN, not ready then, is left out
+            threshold.learn_many(lessons[:, j])  # NaN, not ready then, is left out
 
     def _learn(self, X: Floats, wanted: Bools) -> None:
-        rows = rows_of(X, len(self.features))[wanted]
+        rows = rows_of(X, len(self.features))[np.flatnonzero(wanted)]
         if not len(rows):
             return
         self.trained_rows += len(rows)

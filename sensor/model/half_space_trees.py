@@ -15,6 +15,7 @@ Three facts make it fast and keep every score equal to River's to the last bit:
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -216,7 +217,7 @@ class HalfSpaceTrees:
         settle(self._forest, self._lookup, self.window_size)
 
     def _grow(self) -> None:
-        parts = (version("river"), self.n_trees, self.height, self.seed, list(map(int, self.columns)))
+        parts = (_river_version(), self.n_trees, self.height, self.seed, list(map(int, self.columns)))
         feature, threshold = kept(f"half-space trees {parts}", self._grown_by_river)
         self._forest.feature[:] = feature
         self._forest.threshold[:] = threshold
@@ -241,3 +242,8 @@ class HalfSpaceTrees:
         from sensor.model import river_trees  # noqa: PLC0415  (importing River takes about a second)
 
         return river_trees.grow(self)
+
+
+@cache
+def _river_version() -> str:
+    return version("river")

@@ -26,15 +26,20 @@ _STEPS_BITS = 5
 def squeeze(X: Floats, low: Floats, width: Floats, out: Floats) -> None:
     """Fill `out` (n, d): limits to [0.25, 0.75] linearly, what lies beyond to the tails, NaN to 0.5."""
     for row in range(X.shape[0]):
+        inside = 0
+        for column in range(X.shape[1]):
+            u = (X[row, column] - low[column]) / width[column]
+            out[row, column] = _TAIL + _CORE * u
+            inside += np.int64(u >= 0.0) & np.int64(u <= 1.0)
+        if inside == X.shape[1]:  # most rows: the loop above has no branch
+            continue
         for column in range(X.shape[1]):
             u = (X[row, column] - low[column]) / width[column]
             if u > 1.0:
                 out[row, column] = 1.0 - _TAIL / (1.0 + _BEND * (u - 1.0))
             elif u < 0.0:
                 out[row, column] = _TAIL / (1.0 - _BEND * u)
-            elif u >= 0.0:
-                out[row, column] = _TAIL + _CORE * u
-            else:
+            elif not u >= 0.0:
                 out[row, column] = 0.5
 
 
@@ -42,10 +47,10 @@ def squeeze(X: Floats, low: Floats, width: Floats, out: Floats) -> None:
 def find_finite(X: Floats, finite: Bools) -> None:
     """Fill `finite` (n,): whether a row has neither NaN nor inf."""
     for row in range(X.shape[0]):
-        good = True
+        count = 0
         for column in range(X.shape[1]):
-            good &= np.abs(X[row, column]) < np.inf
-        finite[row] = good
+            count += np.int64(np.abs(X[row, column]) < np.inf)
+        finite[row] = count == X.shape[1]
 
 
 class Scaler:

@@ -7,8 +7,7 @@ extreme value theory", KDD 2017) answers for what was never seen.
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -110,8 +109,7 @@ def mark_upper_tail(
             marks[i] = True
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Tail:
+class Tail(NamedTuple):
     """A fitted tail: P(S >= s) = share x `pareto_survival`((s - start) / scale, shape)."""
 
     start: float
@@ -179,8 +177,8 @@ class Threshold:
         """Return (n,) p-values in (0, 1], never larger for a higher score; 1 for NaN or while not ready."""
         p = np.ones(len(scores))
         if self.ready:
-            tail = dataclasses.astuple(self.fit())
-            upper_tail(np.ascontiguousarray(scores, np.float64), self._survival, np.array(tail), self._grid, p)
+            tail = np.array(self.fit())
+            upper_tail(np.ascontiguousarray(scores, np.float64), self._survival, tail, self._grid, p)
         return p
 
     def mark_rare(self, scores: Floats, p: float, marks: Bools) -> None:
@@ -192,8 +190,8 @@ class Threshold:
         # Most scores are neither in the tail nor in a bin that is rare; one bin is left for rounding.
         common = int(np.searchsorted(-self._survival, -p)) - 1
         limits = np.array([min(tail.start, low + common / per_unit) if common > 0 else -np.inf, p])
-        numbers = np.array(dataclasses.astuple(tail))
-        mark_upper_tail(np.ascontiguousarray(scores), self._survival, numbers, self._grid, limits, marks)
+        scores = np.ascontiguousarray(scores)
+        mark_upper_tail(scores, self._survival, np.array(tail), self._grid, limits, marks)
 
     def score_at(self, p: float) -> float:
         """Return the lowest score whose p-value is at most `p`; inf if not ready."""
