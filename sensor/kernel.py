@@ -97,6 +97,9 @@ if CACHE is not None:
 
 import numba  # noqa: E402  (the cache folder has to be known first)
 import numpy as np  # noqa: E402
+import numpy.typing as npt  # noqa: E402
+
+_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 #: One row of a structured array, as a kernel's argument.
 Row: TypeAlias = Any
@@ -132,6 +135,13 @@ def outlined(function: _F) -> _F:
     """
     compiled: _F = _OUTLINED(function)
     return compiled
+
+
+def read_only(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
+    """Return a view that kernels cannot write; one kind of array means one compiled kernel."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def record_dtype(fields: list[Any]) -> np.dtype[np.void]:

@@ -15,9 +15,11 @@ import numpy as np
 from sensor.alert.health import Sight
 from sensor.flow.meter import Meter
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEvents, Flows
+from sensor.kernel import read_only
 from sensor.packet.batch import PacketBatch
 from sensor.packet.columns import PACKET, Packets
 from sensor.packet.decode import Decoder
+from sensor.packet.duplicate import Duplicates
 from sensor.settings import EngineSettings
 
 _NS = 1_000_000_000
@@ -81,24 +83,39 @@ class Metering:
         All that decides the result, beside the packets.
     key
         128-bit secret of the hash tables, as two words.
+    share
+        Which of the flows are metered here: number i of n shares.
+
+    Attributes
+    ----------
+    capacity
+        How many flows may be open.
+    first
+        Time of the first packet, ns; 0 before it.
     """
 
-    def __init__(self, settings: EngineSettings, key: tuple[int, int]) -> None:
-        flow = settings.flow
-        self._decoder = Decoder(_BATCH_ROWS)
+    def __init__(
+        self, settings: EngineSettings, key: tuple[int, int], share: tuple[int, int] = (0, 1)
+    ) -> None:
+        packet, flow = settings.packet, settings.flow
+        shares = share[1]
+        self.capacity = -(-flow.capacity // shares)
+        self._decoder = Decoder(_BATCH_ROWS, tunnels=packet.tunnels, key=key, buffers=2 if shares > 1 else 1)
+        self._duplicates = Duplicates(packet.duplicates, packet.duplicate_window_secs, key)
         self._meter = Meter(
-            capacity=flow.capacity,
+            capacity=self.capacity,
             idle_timeout_secs=flow.idle_timeout_secs,
             unanswered_timeout_secs=flow.unanswered_timeout_secs,
             active_timeout_secs=flow.active_timeout_secs,
             linger_secs=flow.linger_secs,
             vlan_in_key=flow.vlan_in_key,
             key=key,
+            share=share,
         )
         self._length = int(settings.feature.window_secs * _NS)
         self._window = -1  # index of the current window; -1 before the first packet
         self._seen = Sight(*[0] * len(Sight._fields))
-        self.first = 0  # time of the first packet, ns
+        self.first = 0
 
     @property
     def latest(self) -> int:
@@ -113,6 +130,7 @@ class Metering:
     def take(self, batch: PacketBatch) -> Iterator[Part]:
         """Take in a batch; nothing happens until the iterator is used up."""
         packets = self._decoder.decode(batch)
+        self._duplicates.mark(read_only(batch.data), read_only(batch.frames), packets)
         times = packets["time"]
         begin = 0
         while begin < len(packets):
@@ -122,7 +140,7 @@ class Metering:
                 self._window = time // self._length
             yield from self._advance(time)
             end = int(np.searchsorted(times, (self._window + 1) * self._length))
-            for seen in self._meter.observe(packets[begin:end], batch.data):
+            for seen in self._meter.observe(packets[begin:end], batch.data, batch.sampling):
                 yield Observed(self._window, seen.packets, seen.events, seen.flows)
             begin = end
         if self._window >= 0:
@@ -141,7 +159,8 @@ class Metering:
         """Return what decoder and meter counted."""
         types = sorted(self._decoder.unknown_link_types().items(), key=lambda item: (-item[1], item[0]))
         named = {f"error_unknown_link_type_{number}": count for number, count in types[:_MOST_LINK_TYPES]}
-        return {"packet": {**self._decoder.counters(), **named}, "flow": self._meter.counters()}
+        packet = {**self._decoder.counters(), **named, **self._duplicates.counters()}
+        return {"packet": packet, "flow": self._meter.counters()}
 
     def _advance(self, time: int) -> Iterator[Part]:
         """End every window that is over at `time` (ns)."""
@@ -156,7 +175,7 @@ class Metering:
 
     def _sight(self) -> Sight:
         """Return what was counted since it was asked before."""
-        packet, flow = self._decoder.counters(), self._meter.counters()
+        packet, copies, flow = self._decoder.counters(), self._duplicates.counters(), self._meter.counters()
         now = Sight(
             packets=packet["frames"],
             evictions=flow["flows_evicted_unanswered"] + flow["flows_evicted_answered"],
@@ -166,8 +185,8 @@ class Metering:
             missed_bytes=flow["missed_bytes"],
             one_way=flow["tcp_one_way"],
             two_way=flow["tcp_two_way"],
-            duplicates=packet["duplicates"],
-            suppressing=packet["suppressing"],
+            duplicates=copies["duplicates"],
+            suppressing=copies["suppressing"],
         )
         before, self._seen = self._seen, now
         since = Sight(*(later - earlier for later, earlier in zip(now, before, strict=True)))

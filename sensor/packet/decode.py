@@ -9,12 +9,12 @@ the row buffer, when a batch is larger than any before it, up to `MAX_ROWS`.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from sensor.kernel import kernel
+from sensor.kernel import kernel, read_only
 from sensor.packet.batch import Bytes, Frames, PacketBatch
 from sensor.packet.columns import DecodeError, PacketKind, Packets, TunnelType, packet_columns
 from sensor.packet.ethertype import ETHERTYPE_IPV4
@@ -56,7 +56,6 @@ _INNER_CAUSES = (
 )
 
 Counts = npt.NDArray[np.int64]
-_Scalar = TypeVar("_Scalar", bound=np.generic)
 
 
 class DecodeState(NamedTuple):
@@ -176,15 +175,8 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
     clock[0], clock[1] = latest, begun
 
 
-def _read_only(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
-    """Return a view that kernels cannot write; one kind of array means one compiled kernel."""
-    view = array.view()
-    view.flags.writeable = False
-    return view
-
-
 class Decoder:
-    """Decodes batches into one reused buffer of `PACKET` rows.
+    """Decodes batches into reused buffers of `PACKET` rows.
 
     Parameters
     ----------
@@ -197,6 +189,8 @@ class Decoder:
     key
         128-bit secret of the fragment table, as two words. Live it should be
         random, so that nobody can choose whose fragments are forgotten.
+    buffers
+        How many calls the rows of one outlive, itself included.
 
     Raises
     ------
@@ -205,13 +199,13 @@ class Decoder:
     """
 
     def __init__(
-        self, capacity: int, *, tunnels: Literal["inner", "outer"] = "inner", key: tuple[int, int] = (0, 0)
+        self, capacity: int, *, tunnels: str = "inner", key: tuple[int, int] = (0, 0), buffers: int = 1
     ) -> None:
         if not 1 <= capacity <= MAX_ROWS:
             raise ValueError(f"capacity must be 1 .. {MAX_ROWS}, not {capacity}")
         if tunnels not in ("inner", "outer"):
             raise ValueError(f"tunnels must be 'inner' or 'outer', not {tunnels!r}")
-        self._packets = packet_columns(capacity)
+        self._buffers = [packet_columns(capacity) for _ in range(buffers)]
         self._state = _decode_state(int(tunnels == "outer"), key)
 
     @property
@@ -240,7 +234,7 @@ class Decoder:
         -------
         packets
             `PACKET`, shape (n,), in the order of the frames. A view that the
-            next call overwrites.
+            next call overwrites, or a later one (`buffers`).
 
         Raises
         ------
@@ -250,10 +244,12 @@ class Decoder:
         count = len(batch.frames)
         if count > MAX_ROWS:
             raise ValueError(f"a batch of {count} frames; sources must cut batches at {MAX_ROWS}")
-        if count > len(self._packets):
-            self._packets = packet_columns(count)
-        packets = self._packets[:count]
-        decode_frames(_read_only(batch.data), _read_only(batch.frames), packets, self._state)
+        rows = self._buffers.pop(0)
+        if count > len(rows):
+            rows = packet_columns(count)
+        self._buffers.append(rows)
+        packets = rows[:count]
+        decode_frames(read_only(batch.data), read_only(batch.frames), packets, self._state)
         return packets
 
     def counters(self) -> dict[str, int]:
