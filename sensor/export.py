@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping
 
 from sensor.archive.writer import FlowWriter
-from sensor.flow.meter import Meter
-from sensor.packet.decode import Decoder
-from sensor.settings import FlowSettings
+from sensor.metering import Metering, Observed, Part
+from sensor.settings import EngineSettings
 from sensor.sources.source import Source
-
-#: Rows the decoder starts with; sources' usual batch.
-_BATCH_ROWS = 16_384
 
 
 class FlowExport:
-    """A source, a decoder and a flow table in front of a writer.
+    """A source and the engine's metering in front of a writer.
 
     Parameters
     ----------
     source
         Where packets come from.
     settings
-        Size and timeouts of the flow table.
+        What decides which flows there are.
     key
         128-bit key of the table's hash, as two words.
     """
 
-    def __init__(self, source: Source, settings: FlowSettings, key: tuple[int, int]) -> None:
+    def __init__(self, source: Source, settings: EngineSettings, key: tuple[int, int]) -> None:
         self.source = source
         self.packets = 0
-        self._decoder = Decoder(_BATCH_ROWS)
-        self._meter = Meter(**asdict(settings), key=key)
+        self._metering = Metering(settings, key)
 
     def run(self, writer: FlowWriter, after_batch: Callable[[], bool]) -> None:
         """Write the flows of the whole source; close it early when `after_batch` returns False.
@@ -46,19 +40,17 @@ class FlowExport:
         """
         for batch in self.source:
             self.packets += len(batch.frames)
-            for observation in self._meter.observe(self._decoder.decode(batch), batch.data):
-                writer.write(observation.flows)
-            for flows in self._meter.advance(batch.now):
-                writer.write(flows)
+            _write(writer, self._metering.take(batch))
             if not after_batch():
                 self.source.close()
-        for flows in self._meter.flush():
-            writer.write(flows)
+        _write(writer, self._metering.flush())
 
     def counters(self) -> dict[str, Mapping[str, int]]:
         """Return what source, decoder and meter counted."""
-        return {
-            "source": self.source.counters(),
-            "packet": self._decoder.counters(),
-            "flow": self._meter.counters(),
-        }
+        return {"source": self.source.counters(), **self._metering.counters()}
+
+
+def _write(writer: FlowWriter, parts: Iterable[Part]) -> None:
+    for part in parts:
+        if isinstance(part, Observed) and len(part.flows):
+            writer.write(part.flows, part.claims)

@@ -45,12 +45,15 @@ class Observed(NamedTuple):
         `FLOW_EVENT`, shape (n,).
     flows
         `FLOW`, shape (m,): the records that left.
+    claims
+        `CLAIM`, shape (k,): what ``claim`` of the records is a row of.
     """
 
     window: int
     packets: Packets
     events: FlowEvents
     flows: Flows
+    claims: Claims
 
 
 class WindowEnd(NamedTuple):

@@ -18,6 +18,11 @@ src_ip, dst_ip           text  initiator, responder (source-, destinationIPv4/6A
 src_port, dst_port       int   ICMP: type, and counterpart's type or code
 src_mac, dst_mac         text  of the first packet; zeros when the link has none
 vlan                     int   outermost VLAN id, 0 when untagged (vlanId)
+tunnel                   text  `TunnelType` in lower case; empty when the packets came in none
+tunnel_id                int   label, VNI, TEID, key, session: what such a tunnel calls its id
+tunnel_layers            int   tunnels within one another
+outer_src_ip, ...dst_ip  text  ends of the innermost tunnel; empty when it is none of IP's
+sampling                 int   flows like it that this one stands for; 1 unless under overload
 handshake                text  `Handshake` in lower case
 end_reason               text  `FlowEndReason` in lower case (flowEndReason)
 continued                bool  the active timeout cut an earlier part off
@@ -32,6 +37,7 @@ length_min, length_max   int   IP length of one packet, bytes (minimum-, maximum
 length_mean, length_sd   real  and its deviation, over the population
 interval_min_secs, ...   real  time between packets: min, mean, sd, max; 0 below two packets
 retransmissions          int   TCP payload at or below what was already seen
+missed_bytes             int   TCP payload that was acknowledged and never seen here
 tcp_flags                text  union, as letters of CWR ECE URG ACK PSH RST SYN FIN
 fin, syn, rst, ...       int   packets with that flag: fin syn rst psh ack urg
 first_payload_bytes      int   length of the first payload
@@ -48,8 +54,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from sensor.archive.claimed import CLAIMED, NO_CLAIMS, Claims, claimed_columns
 from sensor.flow.community_id import address_bytes, community_id_of
 from sensor.flow.record import FlowEndReason, Flows, Handshake
+from sensor.packet.columns import V4_MAPPED, TunnelType
 
 Columns = dict[str, Sequence[Any]]
 Numbers = npt.NDArray[Any]
@@ -67,6 +75,7 @@ _SIDE_COLUMNS: dict[str, type] = {
     "interval_sd_secs": float,
     "interval_max_secs": float,
     "retransmissions": int,
+    "missed_bytes": int,
     "tcp_flags": str,
     "fin": int,
     "syn": int,
@@ -97,6 +106,12 @@ COLUMNS: Mapping[str, type] = {
     "src_mac": str,
     "dst_mac": str,
     "vlan": int,
+    "tunnel": str,
+    "tunnel_id": int,
+    "tunnel_layers": int,
+    "outer_src_ip": str,
+    "outer_dst_ip": str,
+    "sampling": int,
     "handshake": str,
     "end_reason": str,
     "continued": bool,
@@ -106,23 +121,39 @@ COLUMNS: Mapping[str, type] = {
     "idle_periods": int,
     **_SIDE_COLUMNS,
     **{f"reverse_{name}": kind for name, kind in _SIDE_COLUMNS.items()},
+    **dict.fromkeys(CLAIMED, str),
 }
 
 _SECONDS_PER_NS = 1e-9
+_V4_PREFIX = V4_MAPPED >> 32
 _HANDSHAKES = {int(one): one.name.lower() for one in Handshake}
 _END_REASONS = {0: "open"} | {int(one): one.name.lower() for one in FlowEndReason}
 _FLAG_LETTERS = ["".join(c for i, c in enumerate("CEUAPRSF") if bits & (0x80 >> i)) for bits in range(256)]
-_PLAIN = ("flow_id", "ip_version", "protocol", "src_port", "dst_port", "vlan", "idle_periods")
+_TUNNELS = {int(one): "" if one == TunnelType.NONE else one.name.lower() for one in TunnelType}
+_PLAIN = (
+    "flow_id",
+    "ip_version",
+    "protocol",
+    "src_port",
+    "dst_port",
+    "vlan",
+    "tunnel_id",
+    "tunnel_layers",
+    "sampling",
+    "idle_periods",
+)
 _PLAIN_SIDE = tuple(name for name, kind in _SIDE_COLUMNS.items() if kind is int)
 
 
-def columns(flows: Flows) -> Columns:
+def columns(flows: Flows, claims: Claims = NO_CLAIMS) -> Columns:
     """Return all of `COLUMNS` for `flows`, as plain Python values.
 
     Parameters
     ----------
     flows
         `FLOW`, shape (n,).
+    claims
+        `CLAIM`, shape (m,): what ``claim`` of the flows is a row of.
 
     Returns
     -------
@@ -146,6 +177,9 @@ def columns(flows: Flows) -> Columns:
     found["dst_ip"] = [_address_text(address) for address in destinations]
     found["src_mac"] = [_mac_text(value) for value in flows["src_mac"].tolist()]
     found["dst_mac"] = [_mac_text(value) for value in flows["dst_mac"].tolist()]
+    found["tunnel"] = [_TUNNELS[value] for value in flows["tunnel"].tolist()]
+    found["outer_src_ip"] = _outer_texts(flows, "src")
+    found["outer_dst_ip"] = _outer_texts(flows, "dst")
     found["handshake"] = [_HANDSHAKES[value] for value in flows["handshake"].tolist()]
     found["end_reason"] = [_END_REASONS[value] for value in flows["end_reason"].tolist()]
     found["continued"] = (flows["continued"] != 0).tolist()
@@ -153,6 +187,7 @@ def columns(flows: Flows) -> Columns:
         found[f"{name}_secs"] = _seconds(flows[name])
     for prefix in ("", "reverse_"):
         found |= {prefix + name: values for name, values in _side(flows, prefix).items()}
+    found |= claimed_columns(flows, claims)
     return {name: found[name] for name in COLUMNS}
 
 
@@ -205,6 +240,17 @@ def _addresses(flows: Flows, end: str) -> list[bytes]:
     his, los = flows[f"{end}_hi"].tolist(), flows[f"{end}_lo"].tolist()
     versions = flows["ip_version"].tolist()
     return [address_bytes(hi, lo, version) for hi, lo, version in zip(his, los, versions, strict=True)]
+
+
+def _outer_texts(flows: Flows, end: str) -> list[str]:
+    """Return the addresses of one end of the tunnels; empty where there is none."""
+    words = zip(flows[f"outer_{end}_hi"].tolist(), flows[f"outer_{end}_lo"].tolist(), strict=True)
+    return [
+        _address_text(address_bytes(hi, lo, 4 if hi == 0 and lo >> 32 == _V4_PREFIX else 6))
+        if hi | lo
+        else ""
+        for hi, lo in words
+    ]
 
 
 def _address_text(address: bytes) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from json import dumps
 from pathlib import Path
 from typing import Any, Protocol
 
+from sensor.archive.claimed import CLAIMED, NO_CLAIMS, Claims
 from sensor.archive.row import COLUMNS, columns
 from sensor.errors import ConfigError
 from sensor.flow.record import Flows
@@ -20,8 +22,8 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 class FlowWriter(Protocol):
     """One file of flows. It is whole only after `close`."""
 
-    def write(self, flows: Flows) -> None:
-        """Append `FLOW` records, shape (n,); they are not kept."""
+    def write(self, flows: Flows, claims: Claims = NO_CLAIMS) -> None:
+        """Append `FLOW` records, shape (n,), with the `CLAIM` rows they point to; they are not kept."""
         ...
 
     def close(self) -> None:
@@ -48,8 +50,9 @@ def open_writer(path: Path) -> FlowWriter:
 class JsonLinesWriter:
     """One JSON object a line, members in the order of `COLUMNS`.
 
-    No text column holds a character that JSON escapes: they are addresses,
-    times, hexadecimal and words of this project. So one template makes a line.
+    No text column but the claims holds a character that JSON escapes: they are
+    addresses, times, hexadecimal and words of this project. So one template
+    makes a line.
 
     Parameters
     ----------
@@ -64,9 +67,11 @@ class JsonLinesWriter:
         self._template = "{" + ",".join(members) + "}\n"
         self._file = path.open("w", encoding="ascii")
 
-    def write(self, flows: Flows) -> None:
+    def write(self, flows: Flows, claims: Claims = NO_CLAIMS) -> None:
         """Append `FLOW` records."""
-        table = columns(flows)
+        table = columns(flows, claims)
+        for name in CLAIMED:  # the only texts that others chose
+            table[name] = [text and dumps(text)[1:-1] for text in table[name]]
         table["continued"] = ["true" if value else "false" for value in table["continued"]]
         template = self._template
         self._file.writelines([template % row for row in zip(*table.values(), strict=True)])
@@ -90,9 +95,9 @@ class CsvWriter:
         self._writer = csv.writer(self._file)
         self._writer.writerow(COLUMNS)
 
-    def write(self, flows: Flows) -> None:
+    def write(self, flows: Flows, claims: Claims = NO_CLAIMS) -> None:
         """Append `FLOW` records."""
-        table = columns(flows)
+        table = columns(flows, claims)
         cells = [
             [cell(value) for value in values] if COLUMNS[name] is str else values
             for name, values in table.items()
@@ -138,10 +143,10 @@ class ParquetWriter:
         self._held_rows = 0
         self._file = pq.ParquetWriter(path, self._schema, compression="zstd")
 
-    def write(self, flows: Flows) -> None:
+    def write(self, flows: Flows, claims: Claims = NO_CLAIMS) -> None:
         """Append `FLOW` records."""
         for first in range(0, len(flows), ROW_GROUP_ROWS):
-            table = columns(flows[first : first + ROW_GROUP_ROWS])
+            table = columns(flows[first : first + ROW_GROUP_ROWS], claims)
             batch = self._batch_from(list(table.values()), schema=self._schema)
             if self._held_rows + batch.num_rows > ROW_GROUP_ROWS:
                 self._write_group()

@@ -48,7 +48,7 @@ def flows(
 
     settings = read_config(config, sets, seed=seed)
     files = CaptureFiles(captures)
-    export = FlowExport(files, settings.engine_settings().flow, repeatable_key(settings.sensor.seed))
+    export = FlowExport(files, settings.engine_settings(), repeatable_key(settings.sensor.seed))
     writer = JsonLinesWriter(_STANDARD_OUTPUT) if output == "-" else open_writer(Path(output))
     progress = Progress(files.progress, shown=not quiet and output != "-")
 
