@@ -104,7 +104,9 @@ def dissect(frames, path):
 
 def read_all(frames):
     """Return our view: rows, claims and applications; each packet by itself, as a flow's first."""
-    batch = craft.batch([f[3] for f in frames], link_type=[f[1] for f in frames], wirelens=[f[2] for f in frames])
+    batch = craft.batch(
+        [f[3] for f in frames], link_type=[f[1] for f in frames], wirelens=[f[2] for f in frames]
+    )
     data = batch.data.view()
     data.flags.writeable = False
     rows, claims, scratch = Decoder(len(frames)).decode(batch), claim_rows(len(frames)), claim_scratch()
