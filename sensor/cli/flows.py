@@ -8,6 +8,7 @@ from pathlib import Path
 import typer
 
 from sensor.cli.options import Captures, ConfigFile, Quiet, Seed, Sets
+from sensor.cli.started import started_up
 
 _STANDARD_OUTPUT = Path("/dev/stdout")
 
@@ -56,6 +57,7 @@ def flows(
         progress.update(export.packets)
         return not signals.stop
 
+    started_up()
     told = False
     try:
         with Signals(service=False) as signals:
@@ -71,7 +73,8 @@ def flows(
         for damage in () if told else files.warnings:
             typer.echo(f"sensor: warning: {damage}", err=True)
     if not quiet:
-        started = export.counters()["flow"]["flows_started"]
-        typer.echo(f"{export.packets:,} packets, {started:,} flows", err=True)
+        typer.echo(
+            f"{export.packets:,} packets, {export.counters()['flow']['flows_started']:,} flows", err=True
+        )
     if signals.stop:
         raise typer.Exit(130 if signals.stop == signal.SIGINT else 0)
