@@ -9,6 +9,8 @@ import typer
 
 from sensor.cli.options import Captures, ConfigFile, Quiet, Seed, Sets
 from sensor.cli.started import started_up
+from sensor.errors import CaptureError
+from sensor.printer import ReaderGoneError
 
 _STANDARD_OUTPUT = Path("/dev/stdout")
 
@@ -41,9 +43,7 @@ def flows(
     from sensor.archive.writer import JsonLinesWriter, open_writer
     from sensor.cli.progress import Progress
     from sensor.cli.settings import read_config
-    from sensor.errors import CaptureError
     from sensor.export import FlowExport
-    from sensor.printer import ReaderGoneError
     from sensor.signals import Signals
     from sensor.sources.capture_file import CaptureFiles
 
