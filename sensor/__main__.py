@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from sensor.cli.program import main
+import gc
+
+# Nearly all that start-up makes stays: looking through it again and again would be a tenth of
+# the time it takes. `sensor.cli.started.started_up` ends this.
+gc.disable()
+
+from sensor.cli.program import main  # noqa: E402  (what is imported is what is not to be looked through)
 
 __all__ = ["main"]
 

@@ -11,6 +11,7 @@ refused (kernels are then compiled anew at each start).
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 import stat
 import sys
@@ -100,6 +101,27 @@ import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
+
+_BLAS = "scipy.linalg.cython_blas"
+
+
+def _load_without_blas() -> None:
+    """Have numba import its numpy functions without looking for scipy's BLAS.
+
+    It would import all of scipy.linalg to see whether it is there, a sixth of
+    the time that a start takes; None says that it is not. No kernel multiplies
+    matrices.
+    """
+    if _BLAS in sys.modules:
+        return
+    sys.modules[_BLAS] = None  # type: ignore[assignment]
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules[_BLAS]
+
+
+_load_without_blas()
 
 #: One row of a structured array, as a kernel's argument.
 Row: TypeAlias = Any

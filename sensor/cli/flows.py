@@ -8,6 +8,9 @@ from pathlib import Path
 import typer
 
 from sensor.cli.options import Captures, ConfigFile, Quiet, Seed, Sets
+from sensor.cli.started import started_up
+from sensor.errors import CaptureError
+from sensor.printer import ReaderGoneError
 
 _STANDARD_OUTPUT = Path("/dev/stdout")
 
@@ -40,9 +43,7 @@ def flows(
     from sensor.archive.writer import JsonLinesWriter, open_writer
     from sensor.cli.progress import Progress
     from sensor.cli.settings import read_config
-    from sensor.errors import CaptureError
     from sensor.export import FlowExport
-    from sensor.printer import ReaderGoneError
     from sensor.signals import Signals
     from sensor.sources.capture_file import CaptureFiles
 
@@ -56,6 +57,7 @@ def flows(
         progress.update(export.packets)
         return not signals.stop
 
+    started_up()
     told = False
     try:
         with Signals(service=False) as signals:
@@ -71,7 +73,8 @@ def flows(
         for damage in () if told else files.warnings:
             typer.echo(f"sensor: warning: {damage}", err=True)
     if not quiet:
-        started = export.counters()["flow"]["flows_started"]
-        typer.echo(f"{export.packets:,} packets, {started:,} flows", err=True)
+        typer.echo(
+            f"{export.packets:,} packets, {export.counters()['flow']['flows_started']:,} flows", err=True
+        )
     if signals.stop:
         raise typer.Exit(130 if signals.stop == signal.SIGINT else 0)

@@ -21,6 +21,7 @@ from sensor.cli.options import (
     Verbose,
     log_level,
 )
+from sensor.cli.started import started_up
 
 if TYPE_CHECKING:
     from sensor.telemetry import Snapshot
@@ -75,6 +76,7 @@ def replay(
     playback = Playback(settings, captures, factor, output, send=send, as_json=as_json, quiet=quiet)
     begun = time.monotonic()
     playback.prepare()
+    started_up()
     started = time.monotonic()
     with Signals(service=False) as signals:
         snapshot = playback.run(signals)

@@ -7,6 +7,7 @@ import signal
 import typer
 
 from sensor.cli.options import ConfigFile, Filter, Interface, Json, Quiet, Seed, Sets, Verbose, log_level
+from sensor.cli.started import started_up
 
 
 def run(
@@ -55,6 +56,7 @@ def run(
     live = Live(
         settings, lambda: read_config(config, sets, interface=interface, bpf=bpf, seed=seed), printers
     )
+    started_up()
     with Signals(service=True) as signals:
         live.run(signals)
     if signals.stop == signal.SIGINT:

@@ -66,7 +66,7 @@ class _Settings(_Strict):
         ConfigError
             A file it names cannot be used, or a value is malformed.
         """
-        from sensor.sinks.shelf import SINKS  # noqa: PLC0415  (requests takes 0.2 s; checking a file needs none)
+        from sensor.sinks.shelf import SINKS  # noqa: PLC0415  (checking a file needs no sink)
 
         return SINKS[self.type](observer=observer, **self.model_dump(exclude=self._ours))
 
