@@ -6,10 +6,10 @@ BIN    := $(VENV)/bin
 PCAP   ?= pcaps/demo.pcap
 
 .DEFAULT_GOAL := help
-.PHONY: help replay install dev tools test lint bench clean
+.PHONY: help replay install dev tools test lint bench bench-live clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 replay: install ## replay a bundled capture: alerts as a table and in alerts.jsonl, then a summary
 	$(BIN)/sensor replay $(PCAP) -o alerts.jsonl
@@ -41,6 +41,9 @@ lint: dev ## ruff and mypy, as strict as pyproject.toml says
 
 bench: dev tools ## measure stages, memory and other programs on one capture, on this machine
 	$(BIN)/python tests/bench/bench.py
+
+bench-live: dev tools ## as root: measure what the sensor and other programs receive and lose on a virtual cable
+	$(BIN)/python tests/bench/live.py
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis alerts.jsonl stats.json

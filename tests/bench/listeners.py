@@ -69,6 +69,8 @@ class Listener:
         What the kernel may keep for it, in words.
     absent
         Why it cannot run here; empty when it can.
+    late
+        It counts, or tells of, its last packets only when a later one comes.
     ask
         Given the scratch folder, a command that is run before the end; what it prints goes to `answer`.
     """
@@ -78,6 +80,7 @@ class Listener:
     received: Callable[[Path], int]
     buffer: str = f"{BUFFER_BYTES >> 20} MiB"
     absent: str = ""
+    late: bool = False
     ask: Callable[[Path], list[str]] | None = None
 
 
@@ -101,8 +104,9 @@ def listeners(nfstream_python: str) -> list[Listener]:
         Listener(
             "nfstream, statistics, no nDPI",
             lambda _: nfstream,
-            _in_log(r'"packets_processed": (\d+)'),
+            _nfstream_count,
             absent="" if python else "no nfstream (see --nfstream-python)",
+            late=True,
         ),
         Listener(
             "scapy AsyncSniffer",
@@ -163,11 +167,14 @@ def _softflowd(scratch: Path) -> list[str]:
 
 
 def _softflowd_count(scratch: Path) -> int:
-    """Return what libpcap gave it. Of the last block it processes the rest when the next packet comes."""
-    seen, dropped = (
-        _found("answer", rf"Packets {word} by libpcap: (\d+)")(scratch) for word in ("received", "dropped")
-    )
-    return seen - dropped
+    """Return what libpcap took in for it; some of the last ones it may not have asked for yet."""
+    seen = _found("answer", r"Packets received by libpcap: (\d+)")(scratch)
+    return seen - _found("answer", r"Packets dropped by libpcap: (\d+)")(scratch)
+
+
+def _nfstream_count(scratch: Path) -> int:
+    """Return what its meter took in, with the packets that it keeps no flow for."""
+    return sum(_found("log", rf'"packets_{word}": (\d+)')(scratch) for word in ("processed", "ignored"))
 
 
 def _argus(scratch: Path) -> list[str]:

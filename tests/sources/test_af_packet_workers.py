@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+import craft
 import numpy as np
 import pytest
 from lab.network import missing_tools, wait_until
@@ -83,6 +84,49 @@ def test_both_ways_of_a_flow_go_to_one_ring(wire):
     assert len(rings) == 40
     assert all(len(which) == 1 for which in rings.values())
     assert len(set.union(*rings.values())) == 4
+
+
+def v6_segment(near, far, ports):
+    return craft.ethernet(craft.ipv6(craft.tcp(b"", *ports), f"fd00::{near:x}", f"fd00::{far:x}"))
+
+
+def tagged(near, far, ports):
+    packet = craft.ipv4(craft.tcp(b"", *ports), f"10.3.0.{near}", f"10.3.0.{far}")
+    return craft.ethernet(packet, vlans=(5, 6))
+
+
+def fragment(near, far, ports):
+    """The first or a later one of a datagram: only the first has ports."""
+    later = ports[0] > ports[1]
+    data = bytes(16) if later else craft.udp(bytes(8), *ports)
+    packet = craft.ipv4(
+        data,
+        f"10.4.0.{near}",
+        f"10.4.0.{far}",
+        craft.UDP,
+        fragment_offset=16 * later,
+        more_fragments=not later,
+    )
+    return craft.ethernet(packet)
+
+
+@pytest.mark.parametrize("kind", [v6_segment, tagged, fragment])
+def test_both_ways_of_other_flows_too(wire, kind):
+    source = wire.open(workers=4)
+    sent = {}
+    for flow in range(30):
+        near, far, ports = 10 + flow, 100 + flow, (1000 + flow, 2000 + flow)
+        for data in (kind(near, far, ports), kind(far, near, ports[::-1])):
+            sent[data] = flow
+            wire.send(data)
+    ring_bytes = source.counters()["ring_bytes"] // 4
+    rings = defaultdict(set)
+    for data, row in collect(source):
+        flow = next(flow for one, flow in sent.items() if one.endswith(data[12:]))
+        rings[flow].add(int(row["offset"]) // ring_bytes)
+    assert len(rings) == 30
+    assert all(len(which) == 1 for which in rings.values())
+    assert len(set.union(*rings.values())) > 1
 
 
 def test_a_ring_that_gets_nothing_holds_up_the_other_for_no_longer_than_the_lag(wire):
