@@ -23,7 +23,7 @@ import numpy as np
 
 from sensor.memo import Arrays, kept
 from sensor.model.detector import Floats, Judgement, State, array_of, rows_of
-from sensor.model.forest import count_rows, empty_forest
+from sensor.model.forest import Forest, count_rows, empty_forest
 from sensor.model.lookup import Lookup
 
 #: 4,096 leaves a tree; a taller one costs memory and cache, and isolates nothing more.
@@ -94,6 +94,11 @@ class HalfSpaceTrees:
     def ready(self) -> bool:
         """Whether a first window has been learned whole; before, River's score is 0."""
         return self.generation > 0
+
+    @property
+    def forest(self) -> Forest:
+        """The trees: not to be changed. `restore` puts others in their place."""
+        return self._forest
 
     @property
     def largest_surprise(self) -> float:
