@@ -23,8 +23,8 @@ import numpy as np
 
 from sensor.memo import Arrays, kept
 from sensor.model.detector import Floats, Judgement, State, array_of, rows_of
-from sensor.model.forest import count_rows, empty_forest
-from sensor.model.lookup import look_up, lookup_of, settle
+from sensor.model.forest import Forest, count_rows, empty_forest
+from sensor.model.lookup import Lookup
 
 #: 4,096 leaves a tree; a taller one costs memory and cache, and isolates nothing more.
 _MAX_HEIGHT = 12
@@ -86,13 +86,19 @@ class HalfSpaceTrees:
         self.generation = 0
         self.trained_rows = 0
         self._forest = empty_forest(n_trees, height)
-        self._lookup = lookup_of(self._forest, self.columns)
+        self._lookup = Lookup([self._forest], [self.columns], window_size)
+        self._is_settled = False
         self._grown = False
 
     @property
     def ready(self) -> bool:
         """Whether a first window has been learned whole; before, River's score is 0."""
         return self.generation > 0
+
+    @property
+    def forest(self) -> Forest:
+        """The trees: not to be changed. `restore` puts others in their place."""
+        return self._forest
 
     @property
     def largest_surprise(self) -> float:
@@ -107,30 +113,31 @@ class HalfSpaceTrees:
     def judge_many(self, X: Floats) -> Judgement:
         """Return River's scores, and surprises in [0, `largest_surprise`] (NaN during the first window)."""
         X = rows_of(X, self.n_features)
-        surprise = np.full(len(X), np.nan)
-        self.fill_surprise(X, surprise)
-        return Judgement(self.score_many(X), surprise)
-
-    def fill_surprise(self, X: Floats, surprise: Floats) -> None:
-        """Write the surprises (n,) of `judge_many` alone, which is the faster half; `X` is as a kernel wants it.
-
-        Nothing is written during the first window.
-        """
         if not self.ready:
-            return
-        lookup = self._lookup
+            return Judgement(np.zeros(len(X)), np.full(len(X), np.nan))
+        surprise = np.empty((1, len(X)))
+        self.fill_surprise(self._settled(), X, surprise)
+        return Judgement(self._scores(X), surprise[0])
+
+    def fill_surprise(self, lookup: Lookup, X: Floats, surprise: Floats) -> None:
+        """Write the surprises (F, n) of each of a lookup's forests, which are like this one."""
         if self.reading == "log_mass":
-            look_up(lookup, X, lookup.log_mass, surprise)
+            lookup.log_masses(X, surprise)
             np.divide(surprise, -self.n_trees, out=surprise)
             np.maximum(surprise, 0.0, out=surprise)
             return
-        look_up(lookup, X, lookup.mass, surprise)
+        lookup.masses(X, surprise)
         # The numerator is an exact integer: no digits are lost near score 0 or 1.
         surprise[:] = np.where(
             2 * surprise > self._max_mass,
             -np.log1p((surprise - self._max_mass) / self._max_mass),
             -np.log(surprise / self._max_mass),
         )
+
+    def fill_scores(self, lookup: Lookup, X: Floats, scores: Floats) -> None:
+        """Write River's scores (F, n) of each of a lookup's forests, which are like this one."""
+        lookup.masses(X, scores)
+        np.subtract(1.0, scores / self._max_mass, out=scores)
 
     def learn_many(self, X: Floats) -> None:
         """Learn the rows in order; the reference is replaced after every `window_size` of them."""
@@ -190,9 +197,9 @@ class HalfSpaceTrees:
         return self.n_trees * self.window_size * (2 ** (self.height + 1) - 1)
 
     def _scores(self, X: Floats) -> Floats:
-        mass = np.empty(len(X))
-        look_up(self._lookup, X, self._lookup.mass, mass)
-        return np.asarray(1.0 - mass / self._max_mass, np.float64)
+        scores = np.empty((1, len(X)))
+        self.fill_scores(self._settled(), X, scores)
+        return scores[0]
 
     def _learn(self, X: Floats, scores: Floats | None) -> None:
         if len(X) and not self._grown:
@@ -214,7 +221,7 @@ class HalfSpaceTrees:
         self._forest.l_mass[:] = 0
         self.counter = 0
         self.generation += 1
-        settle(self._forest, self._lookup, self.window_size)
+        self._is_settled = False
 
     def _grow(self) -> None:
         parts = (_river_version(), self.n_trees, self.height, self.seed, list(map(int, self.columns)))
@@ -234,9 +241,15 @@ class HalfSpaceTrees:
         mass = self._forest.r_mass
         if mass.min() < 0 or not np.isin(mass.sum(axis=1), (0, self.window_size)).all():
             raise ValueError("a tree's reference masses are not those of one window")
-        self._lookup = lookup_of(self._forest, self.columns)
-        settle(self._forest, self._lookup, self.window_size)
+        self._lookup = Lookup([self._forest], [self.columns], self.window_size)
+        self._is_settled = False
         self._grown = True
+
+    def _settled(self) -> Lookup:
+        if not self._is_settled:
+            self._lookup.settle()
+            self._is_settled = True
+        return self._lookup
 
     def _grown_by_river(self) -> Arrays:
         from sensor.model import river_trees  # noqa: PLC0415  (importing River takes about a second)

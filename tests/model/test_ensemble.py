@@ -59,7 +59,7 @@ def test_it_goes_from_cold_to_learning_to_live():
 def test_the_rows_that_set_the_limits_teach_the_forests_too():
     ensemble = make()
     feed(ensemble, rows_like_always(110), chunk=37)
-    assert ensemble.forests[0].trained_rows == ensemble.trained_rows == 110
+    assert ensemble.panel.forests[0].trained_rows == ensemble.trained_rows == 110
 
 
 def test_a_cold_ensemble_judges_by_its_floors_alone():
