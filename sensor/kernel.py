@@ -99,6 +99,9 @@ if CACHE is not None:
 import numba  # noqa: E402  (the cache folder has to be known first)
 import numpy as np  # noqa: E402
 import numpy.typing as npt  # noqa: E402
+from llvmlite import ir  # type: ignore[import-untyped]  # noqa: E402
+from numba.core import cgutils, types  # noqa: E402
+from numba.extending import intrinsic, overload  # noqa: E402
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -174,3 +177,33 @@ def record_dtype(fields: list[Any]) -> np.dtype[np.void]:
     too, so that a kernel runs unchanged with ``NUMBA_DISABLE_JIT=1``.
     """
     return np.dtype((np.record, np.dtype(fields, align=True)))
+
+
+def prefetch(array: npt.NDArray[Any], index: Int) -> None:
+    """Ask for the line that holds the first byte of ``array[index]``; in plain Python, do nothing."""
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(typing_context: Any, array: Any, index: Any) -> Any:  # noqa: ARG001  (numba's signature)
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        view = context.make_array(kind)(context, builder, arguments[0])
+        item = cgutils.get_item_pointer(context, builder, kind, view, [arguments[1]])
+        byte = ir.IntType(8).as_pointer()
+        number = ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [byte], ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+        )
+        # To be read, to be kept in all caches, data.
+        builder.call(function, [builder.bitcast(item, byte), number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+@overload(prefetch)  # type: ignore[untyped-decorator]
+def _compile_prefetch(array: Any, index: Any) -> Any:  # noqa: ARG001  (numba's signature)
+    def ask(array: Any, index: Any) -> Any:
+        return _prefetch(array, index)
+
+    return ask

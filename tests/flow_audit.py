@@ -1,55 +1,71 @@
 """Checks of every link in the flow table."""
 
-from sensor.flow.table import NEVER
+from sensor.flow.wheel import NEVER
 
 
 def audit(meter):
     table = meter._table
     state = table.state[0]
-    slots, lists = table.slots, table.lists
-    listed = [slot for which in range(3) for slot in audit_list(table, which)]
+    filed = [slot for which in range(3) for slot in audit_wheel(table, which)]
     free = []
     at = int(state["free"])
     while at >= 0:
         free.append(at)
-        at = int(slots[at]["chain_next"])
-    assert sorted(listed + free) == list(range(state["used"]))
-    assert len(listed) == state["active"] == meter.active <= len(slots)
-    chained = [slot for bucket, first in enumerate(table.heads) for slot in audit_chain(table, bucket, first)]
-    assert sorted(chained) == sorted(listed)
-    due = [table.flows[ends["oldest"]]["end"] + ends["timeout"] for ends in lists if ends["oldest"] >= 0]
-    assert state["next_due"] <= min(due, default=NEVER)
+        at = int(table.links[at]["newer"])
+    assert sorted(filed + free) == list(range(state["used"]))
+    assert len(filed) == state["active"] == meter.active <= len(table.entries)
+    assert sorted(audit_cells(table)) == sorted(filed)
     counters = meter.counters()
     exported = counters["flows_exported"]
     assert counters["flows_started"] == exported + meter.active
 
 
-def audit_list(table, which):
+def audit_wheel(table, which):
+    wheel = table.wheels[which]
+    state = table.state[0]
+    found = []
+    for at in range(int(wheel["mask"]) + 1):
+        bucket = [int(slot) for slot in audit_bucket(table, which, at)]
+        for slot in bucket:
+            entry = table.entries[slot]
+            assert (entry["list"], entry["bucket"]) == (which, at)
+            # It may be due later than where it is filed, and is never due earlier.
+            due = int(entry["end"]) + int(wheel["timeout"])
+            numbers = range(int(wheel["earliest"]), int(wheel["earliest"]) + int(wheel["mask"]) + 1)
+            (number,) = [number for number in numbers if number & int(wheel["mask"]) == at]
+            length = int(wheel["granule"])
+            assert number <= -(-due // length)
+            assert state["now"] < number * length
+            assert state["next_due"] <= number * length
+        found += bucket
+    assert len(found) == wheel["count"]
+    if not found and which == 0 and state["active"] == 0:
+        assert state["next_due"] <= NEVER
+    return found
+
+
+def audit_bucket(table, which, at):
     order = []
-    newer = -1
-    at = int(table.lists[which]["newest"])
-    while at >= 0:
-        link = table.slots[at]
-        assert link["newer"] == newer
-        assert link["list"] == which
-        order.append(at)
-        newer = at
-        at = int(link["older"])
-    assert table.lists[which]["oldest"] == newer
-    ends = [int(table.flows[slot]["end"]) for slot in order]
-    assert ends == sorted(ends, reverse=True)
+    older = -1
+    slot = int(table.buckets[which, at]["oldest"])
+    while slot >= 0:
+        assert table.links[slot]["older"] == older
+        order.append(slot)
+        older = slot
+        slot = int(table.links[slot]["newer"])
+    assert table.buckets[which, at]["newest"] == older
     return order
 
 
-def audit_chain(table, bucket, first):
-    chain = []
-    previous = -1
-    at = int(first)
-    while at >= 0:
-        link = table.slots[at]
-        assert link["chain_previous"] == previous
-        assert int(link["hash"]) % len(table.heads) == bucket
-        chain.append(at)
-        previous = at
-        at = int(link["chain_next"])
-    return chain
+def audit_cells(table):
+    """Return the slots of all cells, each of which can be reached from where its tag points to."""
+    last = len(table.cells) - 1
+    found = []
+    for at, cell in enumerate(int(cell) for cell in table.cells):
+        if cell:
+            tag, slot = cell >> 32, (cell & 0xFFFF_FFFF) - 1
+            assert int(table.entries[slot]["tag"]) == tag
+            home = tag & last
+            assert all(table.cells[(home + step) & last] for step in range((at - home) & last))
+            found.append(slot)
+    return found

@@ -91,7 +91,9 @@ _PAYLOADS = st.sampled_from(
 #: What is wrong with a packet, if anything.
 _ODD = st.sampled_from(
     [{}] * 30
-    + [{"vlan": 7}, {"fragment_offset": 1480}, {"ip_version": 0}, {"kind": 0}, {"kind": 1}, {"kind": 2}]
+    + [{"vlan": 7}, {"ip_version": 0}, {"kind": 0}, {"kind": 1}, {"kind": 2}, {"kind": 4}]
+    + [{"fragment_offset": 1480, "fragment_id": number} for number in (1, 4000 << 16 | 80)]
+    + [{"fragment_offset": 1480, "fragment_flags": 1}]
     + [{"error": 3}, {"error": 4}, {"error": 7}, {"error": 8}, {"error": 10}]
 )
 #: (protocol, host, port, host, port): mostly a few TCP connections, so that they get several packets each.

@@ -9,14 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from sensor.flow.record import FlowEvent, Handshake
-from sensor.kernel import kernel
+from sensor.kernel import Int, Row, kernel
 from sensor.packet.columns import DecodeError, TcpFlag
 
-#: Bits of `SLOT.bits`. The first three pairs are for forward; shifted left by one, for reverse.
+#: Bits of `ENTRY.bits`. All but `ENDED` are for forward; shifted left by one, for reverse.
 SEEN = 0x01  # a packet of this direction
 FIN_SEEN = 0x04
 SEQ_KNOWN = 0x10  # next_seq is valid
 ENDED = 0x40  # FIN from both sides, or RST
+PAYLOAD_SEEN = 0x80  # in this record: its first payload is kept
 
 _TCP = 6
 _FIN = int(TcpFlag.FIN)
@@ -41,28 +42,30 @@ _EVENT_CLOSED = int(FlowEvent.CLOSED)
 
 _MODULUS_MASK = 0xFFFF_FFFF
 _HALF = 0x8000_0000
+#: Counters of 16 bits stay at it.
+_MOST = 0xFFFF
 
 
 @kernel
-def has_tcp(packet: np.void) -> bool:
+def has_tcp(packet: Row) -> bool:
     """Tell whether the `PACKET` row holds (some of) a TCP header: later fragments do not."""
     return bool(packet["protocol"] == _TCP and packet["fragment_offset"] == 0)
 
 
 @kernel
-def asks(packet: np.void) -> bool:
+def asks(packet: Row) -> bool:
     """Tell whether the packet asks for a new connection: SYN alone."""
     return bool(has_tcp(packet) and packet["tcp_flags"] & (_SYN | _ACK | _RST | _FIN) == _SYN)
 
 
 @kernel
-def answers(packet: np.void) -> bool:
+def answers(packet: Row) -> bool:
     """Tell whether the packet is a SYN-ACK: its sender is then the responder."""
     return bool(has_tcp(packet) and packet["tcp_flags"] & (_SYN | _ACK | _RST | _FIN) == _SYN | _ACK)
 
 
 @kernel
-def first_handshake(packet: np.void) -> int:
+def first_handshake(packet: Row) -> Int:
     """Return the `Handshake` of a flow that begins with this `PACKET` row."""
     if packet["protocol"] != _TCP:
         return _HANDSHAKE_NONE
@@ -70,82 +73,90 @@ def first_handshake(packet: np.void) -> int:
 
 
 @kernel
-def follow(flow: np.void, side: np.void, link: np.void, packet: np.void, direction: int) -> int:
+def follow(entry: Row, edge: Row, side: Row, packet: Row, direction: Int) -> Int:
     """Account for a TCP packet and return its `FlowEvent` bits.
 
     Parameters
     ----------
-    flow, side, link
-        The flow's `FLOW`, `SIDE` and `SLOT` rows; `flow`'s end is already the packet's time.
+    entry, edge, side
+        The flow's `ENTRY` row, whose end is already the packet's time, and the
+        direction's `EDGE` and `SIDE` rows.
     packet
         `PACKET` row with a TCP header.
     direction
         0 forward, 1 reverse.
     """
-    flags = packet["tcp_flags"]
-    side["fin"] += (flags & _FIN) != 0
-    side["syn"] += (flags & _SYN) != 0
-    side["rst"] += (flags & _RST) != 0
+    flags = np.int64(packet["tcp_flags"])
     side["psh"] += (flags & _PSH) != 0
-    side["ack"] += (flags & _ACK) != 0
-    side["urg"] += (flags & _URG) != 0
-    if direction == 0:
-        flow["tcp_flags"] |= flags
-    else:
-        flow["reverse_tcp_flags"] |= flags
-    bits = _shake(flow, link, flags, direction)
+    if flags & _ACK == 0:
+        side["no_ack"] += 1
+    entry["tcp_flags"] |= flags * (1 - direction)
+    entry["reverse_tcp_flags"] |= flags * direction
+    rare = flags & (_FIN | _SYN | _RST | _URG)
+    if rare != 0:
+        _count_rare(side, rare)
+    bits = _shake(entry, flags, direction)
     if packet["error"] == _DECODED and flags & _RST == 0:
-        bits |= _sequence(side, link, packet, direction)
-    if flags & (_FIN | _RST) != 0 and link["bits"] & ENDED == 0:
+        bits |= _sequence(entry, edge, side, packet, direction)
+    if flags & (_FIN | _RST) != 0 and entry["bits"] & ENDED == 0:
         if flags & _FIN != 0:
-            link["bits"] |= FIN_SEEN << direction
+            entry["bits"] |= FIN_SEEN << direction
         both = FIN_SEEN | (FIN_SEEN << 1)
-        if flags & _RST != 0 or link["bits"] & both == both:
-            link["bits"] |= ENDED
+        if flags & _RST != 0 or entry["bits"] & both == both:
+            entry["bits"] |= ENDED
             bits |= _EVENT_CLOSED
     return bits
 
 
 @kernel
-def _shake(flow: np.void, link: np.void, flags: int, direction: int) -> int:
+def _count_rare(side: Row, flags: Int) -> None:
+    """Count the flags that few packets have."""
+    side["fin"] += (flags & _FIN) != 0 and side["fin"] < _MOST
+    side["syn"] += (flags & _SYN) != 0 and side["syn"] < _MOST
+    side["rst"] += (flags & _RST) != 0 and side["rst"] < _MOST
+    side["urg"] += (flags & _URG) != 0 and side["urg"] < _MOST
+
+
+@kernel
+def _shake(entry: Row, flags: Int, direction: Int) -> Int:
     """Move the handshake on; return `FlowEvent` bits."""
-    state = flow["handshake"]
+    state = entry["handshake"]
     if state not in (_HANDSHAKE_SYN, _HANDSHAKE_SYN_ACK):
         return 0
-    time = flow["end"]
+    time = entry["end"]
     kind = flags & (_SYN | _ACK | _RST)
     if direction == 1 and kind == _SYN | _ACK:
         if state == _HANDSHAKE_SYN:
-            flow["synack_delay"] = time - link["handshake_time"]
-            flow["handshake"] = _HANDSHAKE_SYN_ACK
-        link["handshake_time"] = time
+            entry["synack_delay"] = time - entry["handshake_time"]
+            entry["handshake"] = _HANDSHAKE_SYN_ACK
+        entry["handshake_time"] = time
     elif state == _HANDSHAKE_SYN and direction == 0 and kind == _SYN:
-        link["handshake_time"] = time
+        entry["handshake_time"] = time
     elif state == _HANDSHAKE_SYN and direction == 1 and kind & _RST != 0:
-        flow["handshake"] = _HANDSHAKE_REFUSED
+        entry["handshake"] = _HANDSHAKE_REFUSED
         return _EVENT_REFUSED
     elif state == _HANDSHAKE_SYN_ACK and direction == 0 and kind == _ACK:
-        flow["ack_delay"] = time - link["handshake_time"]
-        flow["handshake"] = _HANDSHAKE_ESTABLISHED
+        entry["ack_delay"] = time - entry["handshake_time"]
+        entry["handshake"] = _HANDSHAKE_ESTABLISHED
         return _EVENT_ESTABLISHED
     return 0
 
 
 @kernel
-def _sequence(side: np.void, link: np.void, packet: np.void, direction: int) -> int:
+def _sequence(entry: Row, edge: Row, side: Row, packet: Row, direction: Int) -> Int:
     """Move the direction's next expected number on; return `FlowEvent` bits."""
-    flags = packet["tcp_flags"]
+    flags = np.int64(packet["tcp_flags"])
     begin = np.int64(packet["tcp_seq"])
     payload = np.int64(packet["payload_bytes"])
     end = (begin + payload + ((flags & _SYN) != 0) + ((flags & _FIN) != 0)) & _MODULUS_MASK
     known = SEQ_KNOWN << direction
-    if link["bits"] & known == 0:
-        link["bits"] |= known
-        side["next_seq"] = end
+    if entry["bits"] & known == 0:
+        entry["bits"] |= known
+        edge["next_seq"] = end
         return 0
-    expected = np.int64(side["next_seq"])
+    expected = np.int64(edge["next_seq"])
     if (end - expected) & _MODULUS_MASK < _HALF:
-        side["next_seq"] = end
+        edge["next_seq"] = end
     if payload > 0 and (begin - expected) & _MODULUS_MASK >= _HALF:
         side["retransmissions"] += 1
         return _EVENT_RETRANSMISSION

@@ -1,7 +1,9 @@
 """How flows leave the table: by timeout, for lack of room, or at the end of the input.
 
-Flows that are due leave in order of (due time, list), whenever somebody asks:
-so the order of records does not depend on how often that is.
+Buckets are emptied in order of the time when they are over, and of their
+wheels; flows in the order in which they were filed. Filing depends on packets
+and their times alone: so the order of records does not depend on how often
+somebody asks.
 """
 
 from __future__ import annotations
@@ -11,10 +13,26 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sensor.flow.key import KEY, Keys
+from sensor.flow.fetch import fetch_behind, fetch_flows, start_fetching
+from sensor.flow.key import KeyMark, Keys, new_keys
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEndReason, FlowEvents, Flows
-from sensor.flow.table import NEVER, FlowList, Table, release
-from sensor.kernel import kernel
+from sensor.flow.table import Table, release
+from sensor.flow.wheel import (
+    NEVER,
+    FlowList,
+    due_of,
+    first_bucket,
+    join,
+    leave,
+    number_of,
+    oldest_of,
+    soonest,
+)
+from sensor.kernel import Int, Row, kernel
+
+#: How many flows are looked at to evict one: those that were seen since they were filed go to
+#: where they belong by now (a second chance), and after so many the next one has to go.
+SECOND_CHANCES = 8
 
 _IDLE_TIMEOUT = int(FlowEndReason.IDLE_TIMEOUT)
 _END_OF_FLOW = int(FlowEndReason.END_OF_FLOW)
@@ -24,7 +42,8 @@ _LACK_OF_RESOURCES = int(FlowEndReason.LACK_OF_RESOURCES)
 _UNANSWERED = int(FlowList.UNANSWERED)
 _ANSWERED = int(FlowList.ANSWERED)
 _CLOSED = int(FlowList.CLOSED)
-_LISTS = len(FlowList)
+_FRAGMENTS = int(KeyMark.FRAGMENTS)
+_TCP = 6
 
 
 class Buffers(NamedTuple):
@@ -33,7 +52,7 @@ class Buffers(NamedTuple):
     records: Flows  # FLOW
     positions: npt.NDArray[np.int64]  # of each record: how many packets were done before it left
     events: FlowEvents  # FLOW_EVENT
-    keys: Keys  # KEY
+    keys: Keys
 
 
 def new_buffers(records: int, events: int, keys: int) -> Buffers:
@@ -42,12 +61,12 @@ def new_buffers(records: int, events: int, keys: int) -> Buffers:
         np.zeros(records, FLOW),
         np.zeros(records, np.int64),
         np.zeros(events, FLOW_EVENT),
-        np.zeros(keys, KEY),
+        new_keys(keys),
     )
 
 
 @kernel
-def emit(table: Table, buffers: Buffers, slot: int, reason: int, time: int) -> None:
+def emit(table: Table, buffers: Buffers, slot: Int, reason: Int, time: Int) -> None:
     """Write the record of `slot` to the buffer, which has room; the slot stays as it is.
 
     Parameters
@@ -67,69 +86,110 @@ def emit(table: Table, buffers: Buffers, slot: int, reason: int, time: int) -> N
     record = buffers.records[row]
     record["exported"] = time
     record["end_reason"] = reason
+    _finish(record)
+    if table.entries[slot]["mark"] == _FRAGMENTS:
+        record["src_port"] = 0
+        record["dst_port"] = 0
     buffers.positions[row] = state["consumed"]
     state["records"] += 1
-    state["end_reason"][reason] += 1
+    table.tally[0]["end_reason"][reason] += 1
 
 
 @kernel
-def expire(table: Table, buffers: Buffers, now: int) -> bool:
-    """Export every flow that is due at or before `now` (ns); False when the buffer filled first."""
+def _finish(record: Row) -> None:
+    """Turn what an open flow keeps into what its record says: see `entry`."""
+    record["interval_sum"] = record["last"] - record["interval_sum"]
+    record["reverse_interval_sum"] = record["reverse_last"] - record["reverse_interval_sum"]
+    if record["protocol"] == _TCP:
+        record["ack"] = record["packets"] - record["ack"]
+        record["reverse_ack"] = record["reverse_packets"] - record["reverse_ack"]
+
+
+@kernel
+def emit_due(table: Table, buffers: Buffers, slot: Int, due: Int) -> None:
+    """Write the record of `slot`, which was due at `due` (ns)."""
+    closed = table.entries[slot]["list"] == _CLOSED
+    emit(table, buffers, slot, _END_OF_FLOW if closed else _IDLE_TIMEOUT, due)
+
+
+@kernel
+def expire(table: Table, buffers: Buffers, now: Int) -> bool:
+    """Empty every bucket that is over at or before `now` (ns); False when the buffer filled first."""
     state = table.state[0]
     while True:
-        which = 0
-        due = NEVER
-        for i in range(_LISTS):
-            oldest = table.lists[i]["oldest"]
-            if oldest >= 0:
-                candidate = table.flows[oldest]["end"] + table.lists[i]["timeout"]
-                if candidate < due:
-                    due = candidate
-                    which = i
-        if due > now:
-            state["next_due"] = due
+        which, over = soonest(table)
+        if over > now or which < 0:
+            state["next_due"] = over
             return True
-        if state["records"] == buffers.records.shape[0]:
-            return False
-        slot = table.lists[which]["oldest"]
-        emit(table, buffers, slot, _END_OF_FLOW if which == _CLOSED else _IDLE_TIMEOUT, due)
-        release(table, slot)
+        wheel = table.wheels[which]
+        bucket = table.buckets[which, first_bucket(table, which) & wheel["mask"]]
+        slot = np.int64(bucket["oldest"])
+        near, far = start_fetching(table, slot)
+        while slot >= 0:
+            near, far = fetch_flows(table, near, far)
+            due = due_of(table, slot)
+            if due <= over and state["records"] == buffers.records.shape[0]:
+                return False
+            leave(table, slot)
+            if due <= over:
+                emit_due(table, buffers, slot, due)
+                release(table, slot)
+            else:
+                join(table, slot, which, due)
+            slot = np.int64(bucket["oldest"])
 
 
 @kernel
-def evict(table: Table, buffers: Buffers, time: int) -> None:
-    """Export the flow that is missed least, at `time` (ns): a closed one, else one without answer.
+def evict(table: Table, buffers: Buffers, now: Int) -> None:
+    """Export the flow that is missed least, at `now` (ns): a closed one, else one without answer.
 
-    The table is full and the buffer has room.
+    Of those it is about the one seen longest ago. The table is full and the
+    buffer has room.
     """
     which = _ANSWERED
-    if table.lists[_CLOSED]["oldest"] >= 0:
+    if table.wheels[_CLOSED]["count"] > 0:
         which = _CLOSED
-    elif table.lists[_UNANSWERED]["oldest"] >= 0:
+    elif table.wheels[_UNANSWERED]["count"] > 0:
         which = _UNANSWERED
-    slot = table.lists[which]["oldest"]
-    emit(table, buffers, slot, _LACK_OF_RESOURCES, time)
+    slot = oldest_of(table, which)
+    chances = SECOND_CHANCES
+    while chances > 0:
+        due = due_of(table, slot)
+        if number_of(table, which, due) == first_bucket(table, which):
+            chances = 0
+        else:
+            leave(table, slot)
+            join(table, slot, which, due)
+            slot = oldest_of(table, which)
+            chances -= 1
+    fetch_behind(table, slot)
+    due = due_of(table, slot)
+    if due <= now:
+        emit_due(table, buffers, slot, due)
+    else:
+        emit(table, buffers, slot, _LACK_OF_RESOURCES, now)
+        table.tally[0]["evicted"][which] += 1
+    leave(table, slot)
     release(table, slot)
-    table.state[0]["evicted"][which] += 1
 
 
 @kernel
 def empty(table: Table, buffers: Buffers) -> bool:
-    """Export all flows in order of (last packet, list); False when the buffer filled first."""
+    """Export all flows, bucket by bucket; False when the buffer filled first."""
     state = table.state[0]
+    now = state["now"]
     while True:
-        which = -1
-        earliest = NEVER
-        for i in range(_LISTS):
-            oldest = table.lists[i]["oldest"]
-            if oldest >= 0 and table.flows[oldest]["end"] < earliest:
-                earliest = table.flows[oldest]["end"]
-                which = i
+        which, _ = soonest(table)
         if which < 0:
             state["next_due"] = NEVER
             return True
         if state["records"] == buffers.records.shape[0]:
             return False
-        slot = table.lists[which]["oldest"]
-        emit(table, buffers, slot, _END_OF_FLOW if which == _CLOSED else _FORCED_END, state["now"])
+        slot = oldest_of(table, which)
+        due = due_of(table, slot)
+        if due <= now:
+            emit_due(table, buffers, slot, due)
+        else:
+            emit(table, buffers, slot, _END_OF_FLOW if which == _CLOSED else _FORCED_END, now)
+        leave(table, slot)
         release(table, slot)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 from sensor.flow.expiry import empty, expire, new_buffers
 from sensor.flow.key import KeyCause
 from sensor.flow.record import FlowEndReason, FlowEvents, Flows
-from sensor.flow.table import FlowList, new_table
+from sensor.flow.table import new_table
 from sensor.flow.walk import LATEST, walk
+from sensor.flow.wheel import FlowList, new_wheels
 from sensor.packet.batch import Bytes
 from sensor.packet.columns import Packets
 
@@ -25,8 +26,8 @@ from sensor.packet.columns import Packets
 RECORD_ROWS = 4096
 #: Packets given out at a time.
 EVENT_ROWS = 65_536
-#: Packets whose keys are hashed, and whose flows are fetched, ahead of the walk.
-KEY_ROWS = 64
+#: Packets whose keys are hashed, and whose flows are fetched, ahead of the walk: a power of two.
+KEY_ROWS = 256
 #: Slots are int32, and buckets are twice as many.
 MOST_FLOWS = 1 << 29
 
@@ -63,8 +64,8 @@ class Meter:
     ----------
     capacity
         How many flows may be open. When a packet needs one more, a flow is
-        evicted: the closed one seen longest ago, else the unanswered one, else
-        the answered one.
+        evicted: a closed one, else an unanswered one, else an answered one; of
+        those, about the one seen longest ago.
     idle_timeout_secs
         A flow that was answered ends when nothing came for so long.
     unanswered_timeout_secs
@@ -78,6 +79,8 @@ class Meter:
         Longer silences are counted as idle periods in the record.
     vlan_in_key
         Whether equal addresses and ports in different VLANs are different flows.
+    tunnel_in_key
+        The same for packets that came through tunnels with different ids.
     key
         128-bit secret of the table's hash, as two 64-bit words.
     """
@@ -92,22 +95,24 @@ class Meter:
         linger_secs: float = 5.0,
         activity_gap_secs: float = 1.0,
         vlan_in_key: bool = True,
+        tunnel_in_key: bool = False,
         key: tuple[int, int],
     ) -> None:
         if not 0 < capacity <= MOST_FLOWS:
             raise ValueError(f"capacity must be 1 to {MOST_FLOWS}, not {capacity}")
-        self._table = new_table(capacity)
+        timeouts = [0] * len(FlowList)
+        timeouts[FlowList.UNANSWERED] = _nanoseconds(unanswered_timeout_secs)
+        timeouts[FlowList.ANSWERED] = _nanoseconds(idle_timeout_secs)
+        timeouts[FlowList.CLOSED] = _nanoseconds(linger_secs)
+        self._table = new_table(capacity, new_wheels(timeouts))
         self._buffers = new_buffers(RECORD_ROWS, EVENT_ROWS, KEY_ROWS)
-        lists = self._table.lists
-        lists["timeout"][FlowList.UNANSWERED] = _nanoseconds(unanswered_timeout_secs)
-        lists["timeout"][FlowList.ANSWERED] = _nanoseconds(idle_timeout_secs)
-        lists["timeout"][FlowList.CLOSED] = _nanoseconds(linger_secs)
         self._state = self._table.state[0]
         self._state["active_timeout"] = _nanoseconds(active_timeout_secs)
         self._state["activity_gap"] = _nanoseconds(activity_gap_secs)
         settings = self._table.settings[0]
         settings["k0"], settings["k1"] = (np.uint64(word) for word in key)
         settings["vlan_in_key"] = vlan_in_key
+        settings["tunnel_in_key"] = tunnel_in_key
 
     @property
     def active(self) -> int:
@@ -144,9 +149,12 @@ class Meter:
                 begin = end
 
     def advance(self, now: int) -> Iterator[Flows]:
-        """Yield the records of all flows that are due at or before `now` (ns).
+        """Yield the records of the flows that are due, as far as `now` (ns) goes.
 
-        Without them being used up, nothing happens. Time never moves back.
+        A flow leaves when the granule of time that it is due in is over (see
+        `wheel`), so a whole number of seconds misses none with timeouts below
+        1,024 s. Without the records being used up, nothing happens. Time never
+        moves back.
         """
         now = min(max(now, int(self._state["now"])), LATEST)
         self._state["now"] = now
@@ -158,10 +166,11 @@ class Meter:
                 yield self._buffers.records[:count]
 
     def flush(self) -> Iterator[Flows]:
-        """Yield the records of all open flows, the one seen longest ago first.
+        """Yield the records of all open flows, about in order of when they would be due.
 
         They end as `FlowEndReason.FORCED_END`, those that linger as
-        `END_OF_FLOW`; they are due at the latest time seen.
+        `END_OF_FLOW`, at the latest time seen; those that were due by then as
+        they would have.
         """
         done = False
         while not done:
@@ -172,22 +181,22 @@ class Meter:
 
     def counters(self) -> dict[str, int]:
         """Return what was counted since the start, by name."""
-        state = self._state
+        state, tally = self._state, self._table.tally[0]
         counts = {
             "packets": int(state["packets"]),
             "flows_started": int(state["next_flow_id"]) - 1,
-            "flows_exported": int(state["end_reason"].sum()),
+            "flows_exported": int(tally["end_reason"].sum()),
             "late_packets": int(state["late_packets"]),
             "fragments_without_ports": int(state["fragments_without_ports"]),
             "chain_walk_limit": int(state["chain_walk_limit"]),
         }
         for reason in FlowEndReason:
-            counts[f"flows_ended_{reason.name.lower()}"] = int(state["end_reason"][reason])
+            counts[f"flows_ended_{reason.name.lower()}"] = int(tally["end_reason"][reason])
         for which in FlowList:
-            counts[f"flows_evicted_{which.name.lower()}"] = int(state["evicted"][which])
+            counts[f"flows_evicted_{which.name.lower()}"] = int(tally["evicted"][which])
         for cause in KeyCause:
             if cause != KeyCause.NONE:
-                counts[f"packets_without_flow_{cause.name.lower()}"] = int(state["without_flow"][cause])
+                counts[f"packets_without_flow_{cause.name.lower()}"] = int(tally["without_flow"][cause])
         return counts
 
     def _take_records(self) -> int:
@@ -207,6 +216,6 @@ def _read_only(array: npt.NDArray[_Scalar]) -> npt.NDArray[_Scalar]:
 
 def _nanoseconds(seconds: float) -> int:
     """Return `seconds` in ns; a timeout of 0 or less is refused."""
-    if not 0 < seconds <= 1e6:
-        raise ValueError(f"a timeout must be more than 0 and at most a million seconds, not {seconds}")
+    if not 1e-9 <= seconds <= 1e6:
+        raise ValueError(f"a timeout must be 1 ns to a million seconds, not {seconds}")
     return round(seconds * 1e9)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sensor.kernel import kernel
+from sensor.kernel import Int, Row, kernel
 from sensor.packet.batch import Bytes
 
 _SECONDS_PER_NS = 1e-9
@@ -14,13 +14,13 @@ _HALF_BYTES = 8
 
 
 @kernel
-def add_packet(side: np.void, packet: np.void, time: int) -> None:
+def add_packet(side: Row, edge: Row, packet: Row, time: Int) -> None:
     """Add one packet's length and arrival to its direction.
 
     Parameters
     ----------
-    side
-        `SIDE` row.
+    side, edge
+        `SIDE` and `EDGE` rows.
     packet
         `PACKET` row.
     time
@@ -29,18 +29,19 @@ def add_packet(side: np.void, packet: np.void, time: int) -> None:
     length = packet["ip_bytes"]
     count = side["packets"]
     if count == 0:
-        side["length_min"] = length
-        side["length_max"] = length
+        edge["length_min"] = length
+        edge["length_max"] = length
+        side["first"] = time
     else:
-        side["length_min"] = min(side["length_min"], length)
-        side["length_max"] = max(side["length_max"], length)
+        edge["length_min"] = min(edge["length_min"], length)
+        edge["length_max"] = max(edge["length_max"], length)
         interval = time - side["last"]
-        side["interval_min"] = interval if count == 1 else min(side["interval_min"], interval)
+        if count == 1 or interval < side["interval_min"]:
+            side["interval_min"] = interval
         side["interval_max"] = max(side["interval_max"], interval)
-        side["interval_sum"] += interval
         seconds = interval * _SECONDS_PER_NS
         side["interval_squares"] += seconds * seconds
-    side["packets"] += 1
+    side["packets"] = count + 1
     side["last"] = time
     side["bytes"] += np.uint64(length)
     side["payload_bytes"] += np.uint64(packet["payload_bytes"])
@@ -49,7 +50,7 @@ def add_packet(side: np.void, packet: np.void, time: int) -> None:
 
 
 @kernel
-def add_first_payload(side: np.void, packet: np.void, data: Bytes) -> None:
+def add_first_payload(side: Row, packet: Row, data: Bytes) -> None:
     """Keep the first 16 payload bytes; bytes that were not captured are zero.
 
     Parameters
@@ -71,7 +72,7 @@ def add_first_payload(side: np.void, packet: np.void, data: Bytes) -> None:
 
 
 @kernel
-def _word(data: Bytes, begin: int, end: int) -> np.uint64:
+def _word(data: Bytes, begin: Int, end: Int) -> np.uint64:
     """Return 8 bytes from `begin`, big-endian, zeros from `end` on."""
     word = np.uint64(0)
     for i in range(begin, begin + _HALF_BYTES):

@@ -1,139 +1,130 @@
-"""Fixed storage for open flows: chained hash table, free list, and three lists by last-seen time.
+"""Fixed storage for open flows: rows, the cells that find them, and who is free.
 
-A slot is a row of `flows` and the row of `slots` with the same index. Every
-walk has a limit and every link goes both ways, so that no packet costs more
+A cell is one word: the low half of a key's hash (the tag) and the row of its
+flow. A key's cell is the first free one from where the tag points to (linear
+probing, Knuth, TAOCP 6.4, algorithm L); there are at least two cells a row, so
+that is mostly the first one, and always in the line that was read for it. The
+tag says where a cell belongs, so cells move back over a gap without a look at
+their rows (algorithm R). Every walk has a limit, so that no packet costs more
 than a fixed time, whatever the table holds.
-
-The three lists hold flows that were answered, that were not, and that are
-closed; each has a timeout of its own, so each is in order of expiry. The next
-flow to expire, or to be evicted, is always at the old end of a list.
 """
 
 from __future__ import annotations
 
-import enum
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from sensor.flow.entry import SIDE, new_entries
 from sensor.flow.key import KEY_SETTINGS, KeySettings
-from sensor.flow.record import FLOW, Flows
-from sensor.kernel import kernel
+from sensor.flow.record import FlowEndReason, Flows
+from sensor.flow.wheel import BUCKET, LINK, NEVER, FlowList
+from sensor.kernel import Int, Row, Rows, kernel, record_dtype
 
-#: How many flows of one bucket are looked at; beyond it a packet starts a new
-#: flow. With a keyed hash and two buckets a flow, 64 never happens by chance.
-WALK_LIMIT = 64
-
-
-class FlowList(enum.IntEnum):
-    """Which list a flow is in; at equal due times the lower number goes first."""
-
-    UNANSWERED = 0  # packets of one direction only
-    ANSWERED = 1
-    CLOSED = 2  # lingers after FIN or RST for late packets
-
-
-#: The links and the memory of one open flow that do not go into its record.
-SLOT = np.dtype(
-    [
-        ("hash", np.uint64),
-        ("handshake_time", np.int64),  # of the latest SYN, then of the latest SYN-ACK
-        ("chain_next", np.int32),  # same bucket; free slots: the next free one
-        ("chain_previous", np.int32),
-        ("newer", np.int32),  # same list, seen later
-        ("older", np.int32),
-        ("vlan", np.uint16),  # as in the key
-        ("list", np.uint8),  # FlowList
-        ("bits", np.uint8),  # connection.*: what was seen, kept over an active timeout
-    ],
-    align=True,
-)
-
-#: Both ends of one list.
-ENDS = np.dtype([("newest", np.int32), ("oldest", np.int32), ("timeout", np.int64)], align=True)
-
-_NAMES = FLOW.names or ()
-_FIELDS = dict(FLOW.fields or {})
-_SIDE_START = _FIELDS["last"][1]
-_SIDE_BYTES = _FIELDS["reverse_last"][1] - _SIDE_START
-
-#: One direction of a `FLOW` row: the same bytes, by the same names for either direction.
-SIDE = np.dtype(
-    [(name, FLOW[name]) for name in _NAMES[_NAMES.index("last") : _NAMES.index("reverse_last")]], align=True
-)
+#: How many cells are looked at for one key; beyond it a packet starts a new
+#: flow. With a keyed hash and two cells a flow, 256 never happens by chance.
+WALK_LIMIT = 256
+#: How many cells are moved back when one is freed. So long a run never happens by chance.
+_MOVE_LIMIT = 4 * WALK_LIMIT
 
 #: One row: the clock, the free slots, and what was counted.
-STATE = np.dtype(
+STATE = record_dtype(
     [
         ("now", np.int64),  # latest time seen, ns
-        ("next_due", np.int64),  # no flow is due before this
+        ("next_due", np.int64),  # no bucket that holds a flow ends before this
         ("next_flow_id", np.int64),
+        ("active_timeout", np.int64),  # ns
+        ("activity_gap", np.int64),  # ns
         ("free", np.int32),  # first free slot, -1: none
         ("used", np.int32),  # slots from here on were never taken
         ("active", np.int64),
-        ("active_timeout", np.int64),  # ns
-        ("activity_gap", np.int64),  # ns
-        ("fetched", np.int64),  # meaningless: see walk.fetch
         ("records", np.int64),  # rows of the record buffer in use
         ("consumed", np.int64),  # packets done since the record buffer was emptied
         ("packets", np.int64),
-        ("end_reason", np.int64, (6,)),  # records exported, by FlowEndReason
-        ("evicted", np.int64, (3,)),  # by FlowList
-        ("without_flow", np.int64, (4,)),  # by KeyCause
         ("late_packets", np.int64),
         ("chain_walk_limit", np.int64),
         ("fragments_without_ports", np.int64),
+    ]
+)
+
+#: One row: what was counted by kind.
+TALLY = np.dtype(
+    [
+        ("end_reason", np.int64, (len(FlowEndReason) + 1,)),  # records exported, by FlowEndReason
+        ("evicted", np.int64, (len(FlowList),)),
+        ("without_flow", np.int64, (5,)),  # by KeyCause
     ],
     align=True,
 )
 
-#: Later than any time.
-NEVER = int(np.iinfo(np.int64).max)
-
-Rows = npt.NDArray[np.void]
+_LOW_HALF = np.uint64(0xFFFF_FFFF)
+_BITS32 = np.uint64(32)
+_ONE = np.uint64(1)
+_FREE = np.uint64(0)
 
 
 class Table(NamedTuple):
     """The meter's whole state, as arrays."""
 
-    flows: Flows  # FLOW, shape (capacity,)
-    sides: Rows  # SIDE, shape (capacity, 2): forward and reverse of `flows`, the same memory
-    blank: Flows  # FLOW, shape (1,): zeros, to start a flow from
+    entries: Rows  # ENTRY, shape (capacity,)
+    sides: Rows  # SIDE, shape (capacity, 2): forward and reverse of `entries`, the same memory
+    edges: Rows  # EDGE, shape (capacity, 2): the same memory
+    flows: Flows  # FLOW, shape (capacity,): the same memory
+    lines: npt.NDArray[np.uint64]  # shape (7 * capacity, 8): the same memory, a line each
+    links: Rows  # LINK, shape (capacity,)
     blank_side: Rows  # SIDE, shape (1,): zeros
-    slots: Rows  # SLOT, shape (capacity,)
-    heads: npt.NDArray[np.int32]  # first slot of each bucket, -1: none
-    lists: Rows  # ENDS, shape (3,), by FlowList
+    cells: npt.NDArray[np.uint64]  # tag << 32 | slot + 1; 0: free
+    buckets: Rows  # BUCKET, shape (3, most), by FlowList
+    wheels: Rows  # WHEEL, shape (3,), by FlowList
     state: Rows  # STATE, shape (1,)
+    tally: Rows  # TALLY, shape (1,)
     settings: KeySettings  # KEY_SETTINGS, shape (1,)
 
 
-def new_table(capacity: int) -> Table:
-    """Return an empty table for `capacity` flows. Memory is taken from the system as slots are used."""
-    flows = np.zeros(capacity, FLOW)
-    sides = np.ndarray((capacity, 2), SIDE, flows, _SIDE_START, (FLOW.itemsize, _SIDE_BYTES))
-    buckets = 1 << (2 * capacity - 1).bit_length()
-    lists = np.zeros(len(FlowList), ENDS)
-    lists["newest"] = lists["oldest"] = -1
+def new_table(capacity: int, wheels: Rows) -> Table:
+    """Return an empty table for `capacity` flows. Memory is taken from the system as slots are used.
+
+    Parameters
+    ----------
+    capacity
+        How many flows may be open.
+    wheels
+        `WHEEL`, shape (3,), as `wheel.new_wheels` makes them.
+    """
+    buckets = np.zeros((len(FlowList), int(wheels["mask"].max()) + 1), BUCKET)
+    buckets["newest"] = buckets["oldest"] = -1
     state = np.zeros(1, STATE)
     state["free"] = -1
     state["next_due"] = NEVER
     state["next_flow_id"] = 1
     return Table(
-        flows,
-        sides,
-        np.zeros(1, FLOW),
+        *new_entries(capacity),
+        np.zeros(capacity, LINK),
         np.zeros(1, SIDE),
-        np.zeros(capacity, SLOT),
-        np.full(buckets, -1, np.int32),
-        lists,
+        np.zeros(1 << (2 * capacity - 1).bit_length(), np.uint64),
+        buckets,
+        wheels,
         state,
+        np.zeros(1, TALLY),
         np.zeros(1, KEY_SETTINGS),
     )
 
 
 @kernel
-def find(table: Table, packet: np.void, key: np.void) -> tuple[int, int]:
+def home_of(cells: npt.NDArray[np.uint64], tag: np.uint64) -> np.uint64:
+    """Return the cell that `tag`, or a hash that ends in it, points to."""
+    return tag & np.uint64(cells.shape[0] - 1)
+
+
+@kernel
+def slot_of(cell: np.uint64) -> Int:
+    """Return the slot of a cell, -1 of a free one."""
+    return np.int64(cell & _LOW_HALF) - 1
+
+
+@kernel
+def find(table: Table, packet: Row, key: Row, key_hash: np.uint64) -> tuple[Int, Int]:
     """Return (slot, direction) of the packet's flow, (-1, -1) when there is none.
 
     Parameters
@@ -142,141 +133,119 @@ def find(table: Table, packet: np.void, key: np.void) -> tuple[int, int]:
         The table.
     packet, key
         Rows of `PACKET` and `KEY`.
+    key_hash
+        Of the key.
     """
-    heads, slots, flows = table.heads, table.slots, table.flows
-    state = table.state[0]
-    slot = int(heads[bucket_of(heads, key["hash"])])
-    direction = -1
-    steps = 0
-    while slot >= 0 and direction < 0 and steps < WALK_LIMIT:
-        link = slots[slot]
-        if link["hash"] == key["hash"] and link["vlan"] == key["vlan"]:
-            direction = _match(flows[slot], packet, key)
-        if direction < 0:
-            slot = int(link["chain_next"])
-        steps += 1
-    if slot >= 0 and direction < 0:
-        state["chain_walk_limit"] += 1
-        slot = -1
-    return slot, direction
+    cells, entries = table.cells, table.entries
+    tag = key_hash & _LOW_HALF
+    last = np.uint64(cells.shape[0] - 1)
+    at = tag & last
+    for _ in range(WALK_LIMIT):
+        cell = cells[at]
+        if cell == _FREE:
+            return -1, -1
+        if cell >> _BITS32 == tag:
+            slot = slot_of(cell)
+            direction = match(entries[slot], packet, key)
+            if direction >= 0 and (
+                table.settings[0]["tunnel_in_key"] == 0 or entries[slot]["tunnel_id"] == packet["tunnel_id"]
+            ):
+                return slot, direction
+        at = (at + _ONE) & last
+    table.state[0]["chain_walk_limit"] += 1
+    return -1, -1
 
 
 @kernel
-def _match(flow: np.void, packet: np.void, key: np.void) -> int:
+def match(entry: Row, packet: Row, key: Row) -> Int:
     """Return 0 when the packet goes the flow's way, 1 when it goes back, -1 when it is another's."""
-    if flow["protocol"] != packet["protocol"] or flow["ip_version"] != packet["ip_version"]:
-        return -1
-    if (
-        flow["src_lo"] == packet["src_lo"]
-        and flow["dst_lo"] == packet["dst_lo"]
-        and flow["src_port"] == key["src_port"]
-        and flow["dst_port"] == key["dst_port"]
-        and flow["src_hi"] == packet["src_hi"]
-        and flow["dst_hi"] == packet["dst_hi"]
-    ):
-        return 0
-    if (
-        key["one_way"] == 0
-        and flow["src_lo"] == packet["dst_lo"]
-        and flow["dst_lo"] == packet["src_lo"]
-        and flow["src_port"] == key["dst_port"]
-        and flow["dst_port"] == key["src_port"]
-        and flow["src_hi"] == packet["dst_hi"]
-        and flow["dst_hi"] == packet["src_hi"]
-    ):
-        return 1
-    return -1
+    # Which way a packet goes is a coin's toss to the processor: so no branch depends on it.
+    other = np.uint64(entry["protocol"] ^ packet["protocol"]) | np.uint64(
+        entry["ip_version"] ^ packet["ip_version"]
+    )
+    other |= np.uint64(entry["key_vlan"] ^ key["vlan"]) | np.uint64(entry["mark"] ^ key["mark"])
+    forward = (entry["src_lo"] ^ packet["src_lo"]) | (entry["dst_lo"] ^ packet["dst_lo"])
+    forward |= (entry["src_hi"] ^ packet["src_hi"]) | (entry["dst_hi"] ^ packet["dst_hi"])
+    forward |= np.uint64(entry["src_port"] ^ key["src_port"]) | np.uint64(entry["dst_port"] ^ key["dst_port"])
+    back = (entry["src_lo"] ^ packet["dst_lo"]) | (entry["dst_lo"] ^ packet["src_lo"])
+    back |= (entry["src_hi"] ^ packet["dst_hi"]) | (entry["dst_hi"] ^ packet["src_hi"])
+    back |= np.uint64(entry["src_port"] ^ key["dst_port"]) | np.uint64(entry["dst_port"] ^ key["src_port"])
+    back |= np.uint64(key["mark"])
+    reverse = np.int64(forward != _FREE)
+    return reverse if (other == _FREE) & ((forward == _FREE) | (back == _FREE)) else -1
 
 
 @kernel
-def bucket_of(heads: npt.NDArray[np.int32], key_hash: np.uint64) -> int:
-    """Return the bucket of a hash."""
-    return int(key_hash & np.uint64(heads.shape[0] - 1))
-
-
-@kernel
-def take(table: Table, key: np.void) -> int:
-    """Return a free slot, chained under the key and in no list; -1 when the table is full.
+def take(table: Table, key_hash: np.uint64) -> Int:
+    """Return a free slot, found under the key and in no bucket; -1 when the table is full.
 
     Parameters
     ----------
     table
         The table.
-    key
-        A `KEY` row.
+    key_hash
+        Of the key.
     """
     state = table.state[0]
-    slot = int(state["free"])
+    slot = np.int64(state["free"])
     if slot >= 0:
-        state["free"] = table.slots[slot]["chain_next"]
-    elif state["used"] < table.slots.shape[0]:
-        slot = int(state["used"])
+        state["free"] = table.links[slot]["newer"]
+    elif state["used"] < table.entries.shape[0]:
+        slot = np.int64(state["used"])
         state["used"] += 1
     else:
         return -1
     state["active"] += 1
-    link = table.slots[slot]
-    link["hash"] = key["hash"]
-    link["vlan"] = key["vlan"]
-    bucket = bucket_of(table.heads, key["hash"])
-    first = table.heads[bucket]
-    link["chain_next"] = first
-    link["chain_previous"] = -1
-    if first >= 0:
-        table.slots[first]["chain_previous"] = slot
-    table.heads[bucket] = slot
+    cells = table.cells
+    tag = key_hash & _LOW_HALF
+    entry = table.entries[slot]
+    entry["tag"] = tag
+    last = np.uint64(cells.shape[0] - 1)
+    at = tag & last
+    steps = 0
+    while cells[at] != _FREE and steps < WALK_LIMIT - 1:
+        at = (at + _ONE) & last
+        steps += 1
+    if cells[at] != _FREE:
+        # Nobody finds the flow that stood here any more: it ends by its timeout.
+        at = tag & last
+    cells[at] = (tag << _BITS32) | np.uint64(slot + 1)
     return slot
 
 
 @kernel
-def release(table: Table, slot: int) -> None:
-    """Take `slot` out of its list and its chain and put it with the free ones."""
-    leave(table, slot)
-    link = table.slots[slot]
-    after = link["chain_next"]
-    before = link["chain_previous"]
-    if after >= 0:
-        table.slots[after]["chain_previous"] = before
-    if before >= 0:
-        table.slots[before]["chain_next"] = after
-    else:
-        table.heads[bucket_of(table.heads, link["hash"])] = after
+def release(table: Table, slot: Int) -> None:
+    """Free the cell of `slot`, which is in no bucket, and put it with the free ones."""
+    cells = table.cells
+    entry = table.entries[slot]
+    tag = np.uint64(entry["tag"])
+    cell = (tag << _BITS32) | np.uint64(slot + 1)
+    last = np.uint64(cells.shape[0] - 1)
+    at = tag & last
+    steps = 0
+    while cells[at] != cell and steps < WALK_LIMIT - 1:
+        at = (at + _ONE) & last
+        steps += 1
+    if cells[at] == cell:
+        _close_gap(cells, at)
     state = table.state[0]
-    link["chain_next"] = state["free"]
+    table.links[slot]["newer"] = state["free"]
     state["free"] = slot
     state["active"] -= 1
 
 
 @kernel
-def leave(table: Table, slot: int) -> None:
-    """Take `slot` out of its list."""
-    link = table.slots[slot]
-    ends = table.lists[link["list"]]
-    newer = link["newer"]
-    older = link["older"]
-    if newer >= 0:
-        table.slots[newer]["older"] = older
-    else:
-        ends["newest"] = older
-    if older >= 0:
-        table.slots[older]["newer"] = newer
-    else:
-        ends["oldest"] = newer
-
-
-@kernel
-def join(table: Table, slot: int, which: int, time: int) -> None:
-    """Put `slot`, which is in no list, at the new end of list `which`; it was seen at `time` (ns)."""
-    link = table.slots[slot]
-    ends = table.lists[which]
-    newest = ends["newest"]
-    link["list"] = which
-    link["newer"] = -1
-    link["older"] = newest
-    if newest >= 0:
-        table.slots[newest]["newer"] = slot
-    else:
-        ends["oldest"] = slot
-    ends["newest"] = slot
-    state = table.state[0]
-    state["next_due"] = min(state["next_due"], time + ends["timeout"])
+def _close_gap(cells: npt.NDArray[np.uint64], gap: np.uint64) -> None:
+    """Free the cell at `gap` and move back over it what could not be found otherwise."""
+    last = np.uint64(cells.shape[0] - 1)
+    at = gap
+    for _ in range(_MOVE_LIMIT):
+        at = (at + _ONE) & last
+        cell = cells[at]
+        if cell == _FREE:
+            break
+        home = (cell >> _BITS32) & last
+        if ((at - home) & last) >= ((at - gap) & last):
+            cells[gap] = cell
+            gap = at
+    cells[gap] = _FREE

@@ -56,7 +56,7 @@ def test_frames_become_a_flow():
     meter = Meter(capacity=8, key=(1, 2))
     for _ in meter.observe(Decoder(8).decode(packet_batch), packet_batch.data):
         pass
-    tcp_flow, udp_flow = np.concatenate([flows.copy() for flows in meter.flush()])
+    udp_flow, tcp_flow = np.concatenate([flows.copy() for flows in meter.flush()])
     assert tcp_flow["handshake"] == Handshake.ESTABLISHED
     assert (tcp_flow["synack_delay"], tcp_flow["ack_delay"]) == (1, 1)
     assert (tcp_flow["packets"], tcp_flow["reverse_packets"]) == (3, 1)

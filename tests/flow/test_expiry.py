@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from flow_packets import ACK, DATA, RST, SECOND, START, SYN, packet, packet_rows, reply
+from naive.meter import granule_of
 
+from sensor.flow.expiry import SECOND_CHANCES
 from sensor.flow.meter import Meter
 from sensor.flow.record import FlowEndReason
 from sensor.flow.walk import LATEST
+from sensor.flow.wheel import granule
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 
@@ -55,6 +58,44 @@ def test_a_flow_is_due_at_its_timeout_and_not_before():
     assert len(drain(meter.advance(START + 30 * SECOND))) == 1
 
 
+def test_a_flow_leaves_when_the_granule_it_is_due_in_is_over():
+    meter = Meter(capacity=10, key=(1, 2))
+    observe(meter, *unanswered(2, START + 1), *answered(3, START + 1), *closed(4, START + 1))
+    for flow, timeout, length in (
+        (4, 5 * SECOND, SECOND // 8),
+        (2, 30 * SECOND, SECOND // 2),
+        (3, 60 * SECOND, SECOND),
+    ):
+        assert drain(meter.advance(START + timeout + length - 1)) == []
+        (left,) = drain(meter.advance(START + timeout + length))
+        assert (left["src_port"], left["exported"]) == (flow, START + 1 + timeout)
+
+
+def test_a_packet_on_a_flow_that_is_due_but_still_there_starts_another():
+    meter = Meter(capacity=10, key=(1, 2))
+    observe(meter, *unanswered(1, START + 1))
+    (flow,) = observe(meter, *unanswered(1, START + 30 * SECOND + 1))
+    assert (flow["flow_id"], flow["exported"]) == (1, START + 30 * SECOND + 1)
+    assert flow["end_reason"] == FlowEndReason.IDLE_TIMEOUT
+    (flow,) = observe(
+        meter, *closed(2, START + 31 * SECOND + 1), packet(START + 36 * SECOND + 1, src_port=2, tcp_flags=ACK)
+    )
+    assert (flow["exported"], flow["end_reason"]) == (START + 36 * SECOND + 1, FlowEndReason.END_OF_FLOW)
+    assert meter.active == 2
+
+
+def test_a_flow_that_goes_on_is_filed_anew_once_a_timeout():
+    meter = Meter(capacity=10, key=(1, 2))
+    table = meter._table
+    observe(meter, *answered(1, START))
+    filed = set()
+    for second in range(1, 150):
+        observe(meter, *answered(1, START + second * SECOND + 1))
+        filed.add(int(table.entries["bucket"][0]))
+    assert meter.active == 1
+    assert len(filed) == 3
+
+
 def test_equal_due_times_leave_in_order_of_the_lists():
     meter = Meter(capacity=10, key=(1, 2))
     end = START + 60 * SECOND
@@ -83,7 +124,66 @@ def test_eviction_takes_closed_then_unanswered_then_answered():
     assert counters["flows_ended_lack_of_resources"] == 5
 
 
-def test_flush_gives_the_flow_seen_longest_ago_first():
+def test_eviction_spares_flows_that_were_seen_since_they_were_filed():
+    meter = Meter(capacity=3, key=(1, 2))
+    times = [START, START + SECOND, START + 2 * SECOND]
+    observe(meter, *[p for port, time in enumerate(times, 1) for p in answered(port, time)])
+    flows = observe(meter, *answered(1, START + 5 * SECOND), *unanswered(4, START + 6 * SECOND))
+    assert ports(flows) == [2]
+
+
+def test_eviction_looks_at_a_few_flows_at_most():
+    meter = Meter(capacity=50, key=(1, 2))
+    observe(meter, *[p for port in range(50) for p in answered(port, START)])
+    observe(meter, *[p for port in range(50) for p in answered(port, START + 9 * SECOND)])
+    (flow,) = observe(meter, *unanswered(50, START + 10 * SECOND))
+    assert flow["src_port"] == SECOND_CHANCES
+    assert flow["end_reason"] == FlowEndReason.LACK_OF_RESOURCES
+
+
+def test_what_is_due_is_no_eviction():
+    meter = Meter(capacity=1, key=(1, 2))
+    observe(meter, *unanswered(1, START + 1))
+    (flow,) = observe(meter, *unanswered(2, START + 30 * SECOND + 2))
+    assert (flow["end_reason"], flow["exported"]) == (FlowEndReason.IDLE_TIMEOUT, START + 30 * SECOND + 1)
+    assert meter.counters()["flows_evicted_unanswered"] == 0
+
+
+@pytest.mark.parametrize(
+    ("timeout", "length"),
+    [
+        (1, 1),
+        (31, 1),
+        (64, 1),
+        (5 * SECOND, SECOND // 8),
+        (30 * SECOND, SECOND // 2),
+        (32 * SECOND, SECOND),
+        (1024 * SECOND, SECOND),
+        (1056 * SECOND, 2 * SECOND),
+    ],
+)
+def test_granules_are_seconds_halved_or_doubled(timeout, length):
+    assert granule(timeout) == granule_of(timeout)
+    if timeout >= SECOND:
+        assert granule(timeout) == length
+    assert granule(timeout) <= max(1, timeout // 32)
+    assert timeout // granule(timeout) <= 1024
+
+
+def test_a_spoofed_flood_leaves_the_answered_flows_alone():
+    meter = Meter(capacity=2000, key=(1, 2))
+    observe(meter, *[p for port in range(1000) for p in answered(port, START)])
+    flood = packet_rows([packet(protocol=17)])
+    rows = np.repeat(flood, 8000)
+    rows["src_lo"] += np.arange(1000, 9000, dtype=np.uint64)
+    rows["time"] = START + np.arange(8000) * (SECOND // 5000)
+    left = [row for step in meter.observe(rows, DATA) for row in step.flows]
+    assert len(left) == 7000
+    assert meter.counters()["flows_evicted_answered"] == 0
+    assert sum(int(flow["reverse_packets"]) == 1 for flow in drain(meter.flush())) == 1000
+
+
+def test_flush_goes_by_when_flows_would_be_due():
     meter = Meter(capacity=10, key=(1, 2))
     observe(
         meter,
@@ -94,7 +194,7 @@ def test_flush_gives_the_flow_seen_longest_ago_first():
     )
     drain(meter.advance(START + SECOND))
     flows = drain(meter.flush())
-    assert ports(flows) == [1, 3, 2]
+    assert ports(flows) == [1, 2, 3]
     forced, end = FlowEndReason.FORCED_END, FlowEndReason.END_OF_FLOW
     assert [FlowEndReason(flow["end_reason"]) for flow in flows] == [end, forced, forced]
     assert {int(flow["exported"]) for flow in flows} == {START + SECOND}
@@ -152,7 +252,9 @@ def test_a_gap_is_idle_time_when_it_is_longer_than_the_activity_gap():
     assert (flow["idle"], flow["idle_periods"]) == (2 * SECOND + 1, 1)
 
 
-def test_flush_breaks_ties_in_order_of_the_lists():
+def test_flush_gives_what_is_due_as_such():
     meter = Meter(capacity=10, key=(1, 2))
-    observe(meter, *closed(1, START), *answered(2, START), *unanswered(3, START), *unanswered(4, START))
-    assert ports(drain(meter.flush())) == [3, 4, 2, 1]
+    observe(meter, *closed(1, START + 1), *unanswered(2, START + 1))
+    drain(meter.advance(START + 30 * SECOND + 1))
+    (flow,) = drain(meter.flush())
+    assert (flow["end_reason"], flow["exported"]) == (FlowEndReason.IDLE_TIMEOUT, START + 30 * SECOND + 1)

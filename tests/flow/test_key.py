@@ -2,29 +2,34 @@
 
 import numpy as np
 import pytest
-from flow_packets import HOSTS, ICMP, ICMPV6, UDP, packet, packet_rows, packets, reply
+from flow_packets import GRE, HOSTS, ICMP, ICMPV6, UDP, packet, packet_rows, packets, reply
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive.meter import NaiveMeter
 from naive.siphash import siphash
 
-from sensor.flow.key import KEY, KEY_SETTINGS, KeyCause, key_packets
-from sensor.packet.columns import DecodeError, PacketKind
+from sensor.flow.key import KEY_SETTINGS, KeyCause, KeyMark, key_packets, new_keys
+from sensor.packet.columns import DecodeError, FragmentFlag, PacketKind
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
 
 
-def keys_of(*many, vlan_in_key=True, secret=(1, 2)):
+def keyed(*many, vlan_in_key=True, tunnel_in_key=False, secret=(1, 2), first=0):
     settings_row = np.zeros(1, KEY_SETTINGS)
     settings_row["k0"], settings_row["k1"] = (np.uint64(word) for word in secret)
     settings_row["vlan_in_key"] = vlan_in_key
-    keys = np.zeros(len(many), KEY)
-    key_packets(packet_rows(many), keys, settings_row)
+    settings_row["tunnel_in_key"] = tunnel_in_key
+    keys = new_keys(first + len(many))
+    key_packets(packet_rows(many), keys, first, settings_row)
     return keys
 
 
+def keys_of(*many, **keywords):
+    return keyed(*many, **keywords).rows
+
+
 def hashes_of(*many, **keywords):
-    return [int(value) for value in keys_of(*many, **keywords)["hash"]]
+    return [int(value) for value in keyed(*many, **keywords).hashes]
 
 
 def test_both_directions_have_one_hash():
@@ -79,24 +84,59 @@ def test_icmp_request_and_reply_share_a_key(protocol, request_type, reply_type):
     there = packet(protocol=protocol, src_port=request_type, dst_port=0)
     back = packet(src=1, dst=0, protocol=protocol, src_port=reply_type, dst_port=0)
     keys = keys_of(there, back)
-    assert keys["hash"][0] == keys["hash"][1]
+    assert len(set(hashes_of(there, back))) == 1
     assert keys["src_port"].tolist() == [request_type, reply_type]
     assert keys["dst_port"].tolist() == [reply_type, request_type]
-    assert not keys["one_way"].any()
+    assert (keys["mark"] == KeyMark.TWO_WAY).all()
 
 
 def test_icmp_errors_go_one_way():
     there = packet(protocol=ICMP, src_port=3, dst_port=3)
     back = packet(src=1, dst=0, protocol=ICMP, src_port=3, dst_port=3)
-    keys = keys_of(there, back)
-    assert keys["hash"][0] != keys["hash"][1]
-    assert keys["one_way"].all()
+    assert len(set(hashes_of(there, back))) == 2
+    assert (keys_of(there, back)["mark"] == KeyMark.ONE_WAY).all()
 
 
-def test_later_fragments_have_no_ports():
-    keys = keys_of(packet(fragment_offset=8), packet(fragment_offset=1480, src_port=9, dst_port=9))
-    assert keys["hash"][0] == keys["hash"][1]
-    assert keys["src_port"].tolist() == keys["dst_port"].tolist() == [0, 0]
+def test_later_fragments_of_a_datagram_share_a_key_of_their_own():
+    first = packet(fragment_offset=8, fragment_id=0x1234_5678)
+    same = packet(fragment_offset=1480, fragment_id=0x1234_5678, src_port=9, dst_port=9)
+    others = [
+        packet(fragment_offset=8, fragment_id=0x1234_5679),
+        packet(fragment_offset=8, fragment_id=0x1234_5678, protocol=UDP),
+        packet(src=1, dst=0, fragment_offset=8, fragment_id=0x1234_5678),
+        packet(src_port=0x1234, dst_port=0x5678),
+    ]
+    keys = keys_of(first, same, *others)
+    hashes = hashes_of(first, same, *others)
+    assert hashes[0] == hashes[1]
+    assert len(set(hashes)) == 5
+    assert keys["mark"].tolist() == [KeyMark.FRAGMENTS] * 5 + [KeyMark.TWO_WAY]
+    assert (keys["src_port"][0], keys["dst_port"][0]) == (0x1234, 0x5678)
+
+
+def test_a_later_fragment_with_known_ports_has_its_flows_key():
+    known = packet(fragment_offset=8, fragment_flags=FragmentFlag.PORTS_KNOWN, fragment_id=7)
+    assert len(set(hashes_of(packet(), known))) == 1
+    echo = packet(protocol=ICMP, src_port=8, fragment_offset=8, fragment_flags=FragmentFlag.PORTS_KNOWN)
+    assert len(set(hashes_of(packet(protocol=ICMP, src_port=8), echo))) == 1
+
+
+def test_a_later_fragment_of_a_protocol_without_ports_needs_none():
+    plain = packet(protocol=GRE, src_port=0, dst_port=0)
+    assert len(set(hashes_of(plain, plain | {"fragment_offset": 8, "fragment_id": 5}))) == 1
+
+
+def test_the_tunnel_counts_only_when_it_is_part_of_the_key():
+    many = [packet(), packet(tunnel_id=5), packet(src=2, dst=3), packet(src=2, dst=3, tunnel_id=5)]
+    assert len(set(hashes_of(*many))) == 2
+    assert len(set(hashes_of(*many, tunnel_in_key=True))) == 4
+
+
+def test_keys_begin_at_the_row_that_is_named():
+    many = [packet(), packet(src=2, dst=3), packet(vlan=3)]
+    keys = keyed(*many, first=2)
+    assert keys.hashes[2:].tolist() == hashes_of(*many)
+    assert keys.hashes[:2].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(
@@ -111,6 +151,7 @@ def test_later_fragments_have_no_ports():
         ({"kind": PacketKind.UNDECODED}, KeyCause.UNDECODED),
         ({"kind": PacketKind.ARP}, KeyCause.ARP),
         ({"kind": PacketKind.OTHER}, KeyCause.OTHER),
+        ({"kind": PacketKind.DUPLICATE}, KeyCause.DUPLICATE),
         ({"kind": 200}, KeyCause.UNDECODED),
     ],
 )
@@ -124,10 +165,10 @@ def test_equal_hashes_mean_equal_keys(lists):
     many = [p for batch in lists for p in batch]
     twin = NaiveMeter(1)
     found = {}
-    for p, key in zip(many, keys_of(*many), strict=True):
+    for p, key, hashed in zip(many, keys_of(*many), hashes_of(*many), strict=True):
         if key["cause"] == KeyCause.NONE:
             src, dst, one_way = twin.ends(p)
             ends = (src, dst) if one_way else frozenset((src, dst))
-            plain = (ends, p["protocol"], p["ip_version"], p["vlan"])
-            assert found.setdefault(int(key["hash"]), plain) == plain
+            plain = (ends, p["protocol"], p["ip_version"], p["vlan"], one_way)
+            assert found.setdefault(hashed, plain) == plain
     assert len(found) == len(set(found.values()))

@@ -1,4 +1,4 @@
-"""The flow meter as a dictionary of dictionaries: slow, obvious, and written from the rules alone."""
+"""The flow meter as dictionaries and lists: slow, obvious, and written from the rules alone."""
 
 SECOND = 10**9
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
@@ -6,17 +6,25 @@ FLAG_NAMES = {FIN: "fin", SYN: "syn", RST: "rst", PSH: "psh", ACK: "ack", URG: "
 NEW, REPLY, ESTABLISHED, REFUSED, RETRANSMISSION, CLOSED, CONTINUED = 1, 2, 4, 8, 16, 32, 64
 PAIRS = {1: [(8, 0), (13, 14), (15, 16), (10, 9), (17, 18)]}
 PAIRS[58] = [(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 145)]
-SUMS = (
-    "last",
-    "bytes",
-    "payload_bytes",
-    "length_squares",
-    "interval_squares",
-    "interval_min",
-    "interval_max",
-)
-SUMS += ("interval_sum", "first_payload_hi", "first_payload_lo", "packets", "length_min", "length_max")
-SUMS += ("retransmissions", "first_payload_bytes", *FLAG_NAMES.values())
+SUMS = ("last", "bytes", "payload_bytes", "length_squares", "interval_squares", "interval_min")
+SUMS += ("interval_max", "interval_sum", "first_payload_hi", "first_payload_lo", "packets", "length_min")
+SUMS += ("length_max", "retransmissions", "first_payload_bytes", "missed_bytes", *FLAG_NAMES.values())
+CONSTANT = {"application": 0, "claim": -1, "sampling": 1, "tunnel": 0, "tunnel_layers": 0, "tunnel_id": 0}
+CONSTANT |= dict.fromkeys(("outer_src_hi", "outer_src_lo", "outer_dst_hi", "outer_dst_lo"), 0)
+#: TCP, UDP, DCCP, SCTP, UDP-Lite and the two ICMPs.
+WITH_PORTS = {1, 6, 17, 33, 58, 132, 136}
+PORTS_KNOWN = 1
+CHANCES = 8
+
+
+def granule_of(timeout):
+    """Return the power of two of a second, ns, that `timeout` (ns) holds 32 to 1024 of."""
+    length = SECOND
+    while timeout // length < 32 and length > 1:
+        length //= 2
+    while timeout // length > 1024:
+        length *= 2
+    return length
 
 
 def answer_of(protocol, kind):
@@ -40,12 +48,13 @@ class NaiveMeter:
     ):
         self.capacity = capacity
         self.timeouts = [int(unanswered * SECOND), int(idle * SECOND), int(linger * SECOND)]
+        self.granules = [granule_of(timeout) for timeout in self.timeouts]
+        self.wheels = [{}, {}, {}]
         self.active_timeout = int(active * SECOND)
         self.gap = int(gap * SECOND)
         self.vlan_in_key = vlan_in_key
         self.flows = {}
         self.now = 0
-        self.touches = 0
         self.next_id = 1
         self.records = []
 
@@ -53,10 +62,13 @@ class NaiveMeter:
 
     def export(self, flow, reason, time):
         record = {name: value for name, value in flow.items() if not name.startswith("_")}
+        if flow["_key"][-1] == "fragments":
+            record |= {"src_port": 0, "dst_port": 0}
         self.records.append(record | {"end_reason": reason, "exported": time})
 
     def remove(self, flow, reason, time):
         self.export(flow, reason, time)
+        self.unfile(flow)
         del self.flows[flow["_key"]]
 
     def which(self, flow):
@@ -64,38 +76,85 @@ class NaiveMeter:
             return 2
         return 1 if flow["_seen"] == {0, 1} else 0
 
+    def due(self, flow):
+        return flow["end"] + self.timeouts[flow["_list"]]
+
+    def remove_due(self, flow):
+        self.remove(flow, 3 if flow["_list"] == 2 else 1, self.due(flow))
+
+    def number(self, flow):
+        return -(-self.due(flow) // self.granules[flow["_list"]])
+
+    def file(self, flow, which):
+        flow["_list"] = which
+        flow["_number"] = self.number(flow)
+        self.wheels[which].setdefault(flow["_number"], []).append(flow)
+
+    def unfile(self, flow):
+        wheel = self.wheels[flow["_list"]]
+        bucket = wheel[flow["_number"]]
+        bucket[:] = [other for other in bucket if other is not flow]
+        if not bucket:
+            del wheel[flow["_number"]]
+
+    def refile(self, flow, which):
+        self.unfile(flow)
+        self.file(flow, which)
+
+    def buckets(self):
+        """Return (when it is over, wheel, number) of each bucket, the first one first."""
+        return sorted(
+            (number * self.granules[which], which, number)
+            for which in range(3)
+            for number in self.wheels[which]
+        )
+
     def advance(self, now):
         self.now = max(self.now, now)
-        due = []
-        for flow in self.flows.values():
-            which = self.which(flow)
-            when = flow["end"] + self.timeouts[which]
-            if when <= self.now:
-                due.append((when, which, flow["_touch"], flow))
-        for when, which, _, flow in sorted(due, key=lambda row: row[:3]):
-            self.remove(flow, 3 if which == 2 else 1, when)
+        while self.flows and self.buckets()[0][0] <= self.now:
+            over, which, number = self.buckets()[0]
+            for flow in list(self.wheels[which][number]):
+                if self.due(flow) <= over:
+                    self.remove_due(flow)
+                else:
+                    self.refile(flow, which)
 
     def evict(self):
-        order = {2: 0, 0: 1, 1: 2}
-        flow = min(self.flows.values(), key=lambda f: (order[self.which(f)], f["_touch"]))
-        self.remove(flow, 5, self.now)
+        which = next(which for which in (2, 0, 1) if self.wheels[which])
+        for _ in range(CHANCES):
+            number = min(self.wheels[which])
+            flow = self.wheels[which][number][0]
+            if self.number(flow) == number:
+                break
+            self.refile(flow, which)
+        flow = self.wheels[which][min(self.wheels[which])][0]
+        if self.due(flow) <= self.now:
+            self.remove_due(flow)
+        else:
+            self.remove(flow, 5, self.now)
 
     def flush(self):
-        order = sorted(self.flows.values(), key=lambda f: (f["end"], self.which(f), f["_touch"]))
-        for flow in order:
-            self.remove(flow, 3 if flow["_ended"] else 4, self.now)
+        for _, which, number in self.buckets():
+            for flow in list(self.wheels[which][number]):
+                if self.due(flow) <= self.now:
+                    self.remove_due(flow)
+                else:
+                    self.remove(flow, 3 if flow["_ended"] else 4, self.now)
 
     # --- packets
 
     def ends(self, p):
         a, b = (p["src_hi"], p["src_lo"]), (p["dst_hi"], p["dst_lo"])
-        if p["fragment_offset"]:
-            return (*a, 0), (*b, 0), False
+        if p["fragment_offset"] and not p["fragment_flags"] & PORTS_KNOWN:
+            if p["protocol"] not in WITH_PORTS:
+                return (*a, 0), (*b, 0), ""
+            number = p["fragment_id"]
+            return (*a, number >> 16), (*b, number & 0xFFFF), "fragments"
         sport, dport = p["src_port"], p["dst_port"]
-        one_way = False
+        one_way = ""
         if p["protocol"] in PAIRS:
             answer = answer_of(p["protocol"], sport & 0xFF)
-            one_way = answer is None
+            one_way = "" if answer is not None else "one way"
             dport = dport if one_way else answer
         return (*a, sport), (*b, dport), one_way
 
@@ -105,20 +164,12 @@ class NaiveMeter:
         if p["kind"] != 3 or p["ip_version"] not in (4, 6) or p["error"] in (3, 5, 6, 7):
             return None, 0, 0
         src, dst, one_way = self.ends(p)
-        ends = (src, dst, "one way") if one_way else frozenset((src, dst))
-        key = (ends, p["protocol"], p["ip_version"], p["vlan"] if self.vlan_in_key else 0)
+        ends = (src, dst) if one_way else frozenset((src, dst))
+        key = (ends, p["protocol"], p["ip_version"], p["vlan"] if self.vlan_in_key else 0, one_way)
         tcp = p["protocol"] == 6 and p["fragment_offset"] == 0
         flags = p["tcp_flags"] if tcp else 0
         asks = flags & (SYN | ACK | RST | FIN) == SYN
-        flow = self.flows.get(key)
-        bits = 0
-        if flow is not None and flow["_ended"] and asks:
-            self.remove(flow, 3, self.now)
-            flow = None
-        elif flow is not None and self.now - flow["start"] >= self.active_timeout:
-            self.export(flow, 2, self.now)
-            self.restart(flow)
-            bits |= CONTINUED
+        flow, bits = self.flow_of(key, asks)
         if flow is None:
             if len(self.flows) == self.capacity:
                 self.evict()
@@ -127,15 +178,32 @@ class NaiveMeter:
         direction = 0 if (flow["src_hi"], flow["src_lo"], flow["src_port"]) == src else 1
         if src == dst:
             direction = 1 if bits & NEW and self.is_syn_ack(flags) else 0
-        self.touches += 1
-        flow["_touch"] = self.touches
         if direction == 1 and 1 not in flow["_seen"]:
             bits |= REPLY
         flow["_seen"].add(direction)
         self.add(flow, p, direction, data)
         if tcp:
             bits |= self.follow(flow, p, direction, flags)
+        if self.which(flow) != flow["_list"]:
+            self.refile(flow, self.which(flow))
         return flow["flow_id"], bits, direction
+
+    def flow_of(self, key, asks):
+        """Return the key's flow, None when it needs a new one, and what happened to it."""
+        flow = self.flows.get(key)
+        if flow is None:
+            return None, 0
+        if self.due(flow) <= self.now:
+            self.remove_due(flow)
+            return None, 0
+        if flow["_ended"] and asks:
+            self.remove(flow, 3, self.now)
+            return None, 0
+        if self.now - flow["start"] >= self.active_timeout:
+            self.export(flow, 2, self.now)
+            self.restart(flow)
+            return flow, CONTINUED
+        return flow, 0
 
     @staticmethod
     def is_syn_ack(flags):
@@ -157,7 +225,9 @@ class NaiveMeter:
         flow |= {"next_seq": 0, "reverse_next_seq": 0}
         self.restart(flow)
         flow["continued"] = 0
+        flow |= CONSTANT
         self.flows[key] = flow
+        self.file(flow, 0)
         return flow
 
     def restart(self, flow):
