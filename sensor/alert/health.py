@@ -7,22 +7,11 @@ here it becomes an incident like any other, with counts, an end, and what to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from sensor.alert.alert import (
-    Alert,
-    Endpoint,
-    Incident,
-    Kind,
-    Model,
-    ModelState,
-    Network,
-    Reason,
-    Severity,
-    Status,
-)
+from sensor.alert.alert import Alert, Endpoint, Incident, Model, Network, Reason, Status
+from sensor.alert.condition import CONDITIONS, Condition
 from sensor.alert.explain import quantity
 from sensor.alert.incident import IncidentTable, OpenIncident, identifier
 
@@ -41,55 +30,10 @@ _TWO_WAY_SHARE = 0.5
 #: How many there must be before a share means something.
 _FEWEST_ACKS = 1_000.0
 _FEWEST_FLOWS = 20.0
+#: For so long a mirror must have shown copies, within the half-life: a moment of them is none of its settings.
+_COPIES_SECS = 60.0
 #: Evidence about the mirror counts half after this time.
 _HALF_LIFE_SECS = 60.0
-
-
-class Condition(NamedTuple):
-    """A state of the sensor that is worth an incident."""
-
-    kind: Kind
-    severity: Severity
-    next_step: str
-
-
-def _condition(name: tuple[str, str], severity: Severity, next_step: str) -> Condition:
-    return Condition(Kind(name[0], name[1], None, about_sensor=True), severity, next_step)
-
-
-CONDITIONS: Mapping[str, Condition] = {
-    condition.kind.id: condition
-    for condition in (
-        _condition(
-            ("sensor_blind", "Sensor loses packets"),
-            Severity.HIGH,
-            "Look for a flood in the alerts of the same minute; then raise capture.ring_bytes or "
-            "capture.workers, or filter out what need not be seen.",
-        ),
-        _condition(
-            ("flow_table_pressure", "Flow table is full"),
-            Severity.HIGH,
-            "Look for a flood or a scan in the alerts of the same minute; otherwise raise flow.capacity.",
-        ),
-        _condition(
-            ("capture_loss", "Packets lost before the sensor"),
-            Severity.MEDIUM,
-            "Compare the mirror port's speed with the sum of what is mirrored, and look at the switch's "
-            "counters of discarded frames.",
-        ),
-        _condition(
-            ("one_way_mirror", "Mirror shows one direction only"),
-            Severity.MEDIUM,
-            "Let the switch mirror both directions (rx and tx). Until then, what needs an answer to be "
-            "told is not judged.",
-        ),
-        _condition(
-            ("duplicated_mirror", "Mirror shows packets twice"),
-            Severity.LOW,
-            "Mirror each port once, or rx only where all ports of a VLAN are mirrored. Copies are left out.",
-        ),
-    )
-}
 
 
 class Sight(NamedTuple):
@@ -131,7 +75,7 @@ class Health:
         self._window_secs = window_secs
         self._quiet_secs = close_after_secs
         self._fading = 0.5 ** (window_secs / _HALF_LIFE_SECS)
-        self._acks = self._gaps = self._one = self._two = 0.0
+        self._acks = self._gaps = self._one = self._two = self._copied_secs = 0.0
         self._second = 0
         self._seen = self._lost = 0
         self._all_lost = 0
@@ -231,6 +175,10 @@ class Health:
 
     def _copies(self, sight: Sight) -> list[tuple[str, Reason]]:
         if not (sight.suppressing and sight.duplicates):
+            self._copied_secs *= self._fading
+            return []
+        self._copied_secs += self._window_secs
+        if self._copied_secs < _COPIES_SECS:
             return []
         share = sight.duplicates / max(sight.packets, 1)
         text = f"{sight.duplicates:,} of {sight.packets:,} packets were copies ({share:.1%}), and left out"
@@ -293,7 +241,3 @@ def _alert(condition: Condition, message: str, reason: Reason, model: Model) -> 
         model=model,
         next_step=condition.next_step,
     )
-
-
-#: What stands for the models before they judged anything.
-NO_MODEL = Model(ModelState.COLD, 0, 0)

@@ -7,12 +7,14 @@ import json
 import pytest
 from alert_examples import OBSERVER
 
-from sensor.alert.alert import Alert, Status
-from sensor.alert.health import CONDITIONS, NO_MODEL, Health, Sight
+from sensor.alert.alert import Alert, Model, ModelState, Status
+from sensor.alert.condition import CONDITIONS
+from sensor.alert.health import Health, Sight
 from sensor.formats import ecs, text
 
 _NS = 1_000_000_000
 _START = 1_000 * _NS
+NO_MODEL = Model(ModelState.COLD, 0, 0)
 _SOUND = Sight(
     packets=10_000,
     evictions=0,
@@ -23,7 +25,7 @@ _SOUND = Sight(
     one_way=0,
     two_way=200,
     duplicates=0,
-    suppressing=False,
+    suppressing=0,
 )
 
 
@@ -109,14 +111,19 @@ def test_it_stays_one_way_without_traffic(health: Health):
 def test_copies_are_told_when_they_are_left_out(health: Health):
     sight = _SOUND._replace(duplicates=3_000)
     assert windows(health, [sight]) == []
-    told = windows(health, [sight._replace(suppressing=True)], _START + 10 * _NS)
+    told = windows(health, [sight._replace(suppressing=1)] * 6, _START + 10 * _NS)
     assert kinds(told) == [("duplicated_mirror", Status.OPEN)]
     assert "3,000 of 10,000 packets were copies (30.0%)" in told[0].message
 
 
+def test_a_moment_of_copies_is_not_told(health: Health):
+    copies = _SOUND._replace(duplicates=3_000, suppressing=1)
+    assert windows(health, [copies, copies, copies, *[_SOUND] * 30, copies, copies]) == []
+
+
 def test_every_condition_renders_as_what_it_is(health: Health):
-    bad = Sight(10_000, 5, 100, 5_000, 500, 1_000_000, 50, 0, 900, suppressing=True)
-    told = windows(health, [bad]) + health.see(10, 10, _START, NO_MODEL)
+    bad = Sight(10_000, 5, 100, 5_000, 500, 1_000_000, 50, 0, 900, suppressing=1)
+    told = windows(health, [bad] * 6) + health.see(10, 10, _START, NO_MODEL)
     told += health.see(10, 0, _START + _NS, NO_MODEL)
     assert {alert.kind.id for alert in told} == set(CONDITIONS)
     for alert in told:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sensor.alert.health import CONDITIONS
+from sensor.alert.condition import CONDITIONS
 from sensor.alert.kind import SUBJECTS
 from sensor.feature.schema import HOST_FEATURES
 
