@@ -5,7 +5,15 @@ from __future__ import annotations
 from sensor.kernel import Int, Row, kernel
 from sensor.packet.batch import Bytes
 from sensor.packet.columns import DecodeError, TunnelType
-from sensor.packet.ethertype import ANY_IP, ETHERNET, ETHERTYPE_IPV4, FIRST_ETHERTYPE, OTHER, PPP, type_or_length
+from sensor.packet.ethertype import (
+    ANY_IP,
+    ETHERNET,
+    ETHERTYPE_IPV4,
+    FIRST_ETHERTYPE,
+    OTHER,
+    PPP,
+    type_or_length,
+)
 from sensor.packet.layer import is_tunnel, leads_to, missing
 from sensor.packet.wire import be16, be32, u8
 

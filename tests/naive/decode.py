@@ -444,7 +444,9 @@ def decode(frame, link_type=1, wirelen=None, stripped=None, tunnels="inner"):
     if not row["error"]:
         carried = tunnel.carried(row) or (kind if kind in tunnel.LABELS else None)
         if carried is not None:
-            outer, inner = tunnel.follow(frame, span, row, carried, at if row["kind"] == PacketKind.IP else None)
+            outer, inner = tunnel.follow(
+                frame, span, row, carried, at if row["kind"] == PacketKind.IP else None
+            )
             row = inner if tunnels == "inner" else outer
     return {name: int(value) for name, value in row.items()}
 
