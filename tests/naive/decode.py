@@ -127,6 +127,8 @@ def read_snap(span, short):
 def read_ppp(span, short):
     if span.data[:2] == b"\xff\3":
         span.take(2, short)
+    if span.data == b"\xff":
+        stop(short)
     number = span.take(1, short)[0]
     if number % 2 == 0:
         number = number << 8 | span.take(1, short)[0]
