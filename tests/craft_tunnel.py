@@ -23,7 +23,11 @@ def gre(
 ) -> bytes:
     """Return a GRE header (RFC 2890) before `payload`; `flags` are further bits."""
     fields = b""
-    for bit, value in ((0x8000, None if checksum is None else checksum << 16), (0x2000, key), (0x1000, sequence)):
+    for bit, value in (
+        (0x8000, None if checksum is None else checksum << 16),
+        (0x2000, key),
+        (0x1000, sequence),
+    ):
         if value is not None:
             flags |= bit
             fields += struct.pack("!I", value)
@@ -41,14 +45,18 @@ def pptp(payload: bytes, call: int = 7, sequence: int | None = 1, acknowledgment
     return struct.pack("!HH", flags, 0x880B) + fields + payload
 
 
-def ppp(payload: bytes, protocol: int | None = None, *, address: bool = True, compressed: bool = False) -> bytes:
+def ppp(
+    payload: bytes, protocol: int | None = None, *, address: bool = True, compressed: bool = False
+) -> bytes:
     """Return a PPP frame (RFC 1661), its protocol in one byte when `compressed`."""
     number = {4: 0x0021, 6: 0x0057}[payload[0] >> 4] if protocol is None else protocol
     head = bytes([number]) if compressed else struct.pack("!H", number)
     return (b"\xff\x03" if address else b"") + head + payload
 
 
-def erspan(frame: bytes, version: int = 2, session: int = 5, *, platform: bool = False, kind: int = 0) -> bytes:
+def erspan(
+    frame: bytes, version: int = 2, session: int = 5, *, platform: bool = False, kind: int = 0
+) -> bytes:
     """Return GRE and ERSPAN type I, II or III before an Ethernet frame."""
     if version == 1:
         return gre(frame, 0x88BE)
@@ -78,7 +86,9 @@ def geneve(payload: bytes, vni: int = 3, protocol: int = 0x6558, options: bytes 
     return struct.pack("!BBHI", len(options) // 4, 0, protocol, vni << 8) + options + payload
 
 
-def gtp_u(payload: bytes, teid: int = 3, *, kind: int = 255, extensions: tuple[bytes, ...] = (), flags: int = 0) -> bytes:
+def gtp_u(
+    payload: bytes, teid: int = 3, *, kind: int = 255, extensions: tuple[bytes, ...] = (), flags: int = 0
+) -> bytes:
     """Return a GTP-U header; each extension is its content, whose length makes 2 a multiple of 4."""
     rest = b""
     if extensions or flags & 7:

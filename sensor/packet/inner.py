@@ -212,7 +212,7 @@ def innermost(data: Bytes, row: Row, tunnels: Tunnels) -> None:
 
 @kernel
 def outer_words(data: Bytes, at: Int) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, Int]:
-    """Return the addresses of the IP header at `at` as `outer_addresses` does; the header is known to be whole."""
+    """Return what `outer_addresses` does, for an `outer_offset` of a row of the same batch."""
     zero = np.uint64(0)
     if at < 0:
         return zero, zero, zero, zero, 0

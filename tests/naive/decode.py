@@ -127,6 +127,8 @@ def read_snap(span, short):
 def read_ppp(span, short):
     if span.data[:2] == b"\xff\3":
         span.take(2, short)
+    if span.data == b"\xff":
+        stop(short)
     number = span.take(1, short)[0]
     if number % 2 == 0:
         number = number << 8 | span.take(1, short)[0]
@@ -447,7 +449,9 @@ def decode(frame, link_type=1, wirelen=None, stripped=None, tunnels="inner"):
     if not row["error"]:
         carried = tunnel.carried(row) or (kind if kind in tunnel.LABELS else None)
         if carried is not None:
-            outer, inner = tunnel.follow(frame, span, row, carried, at if row["kind"] == PacketKind.IP else None)
+            outer, inner = tunnel.follow(
+                frame, span, row, carried, at if row["kind"] == PacketKind.IP else None
+            )
             row = inner if tunnels == "inner" else outer
     return {name: int(value) for name, value in row.items()}
 

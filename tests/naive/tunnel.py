@@ -331,7 +331,9 @@ def read_tunnel(walk, what):
         if space == "udp":
             return UDP[number](walk)
         by_protocol = {47: read_gre, 97: read_etherip, 115: read_l2tp_ip, 137: read_labels}
-        return by_protocol[number](walk) if number in by_protocol else read_ip(walk, {4: IPV4, 41: IPV6}[number])
+        return (
+            by_protocol[number](walk) if number in by_protocol else read_ip(walk, {4: IPV4, 41: IPV6}[number])
+        )
     return {PPPOE: read_pppoe, PBB: read_pbb, NSH: read_nsh}.get(what, read_labels)(walk)
 
 
@@ -430,7 +432,9 @@ def follow(frame, span, row, what, ip_at):
                 first = first or row
                 what = None if row["error"] else carried(row)
                 done = what is None
-            elif what in ("ethernet", "ppp", "any ip", "wlan", "llc") or what in plain.TPIDS or what in SPACERS:
+            elif (
+                what in ("ethernet", "ppp", "any ip", "wlan", "llc") or what in plain.TPIDS or what in SPACERS
+            ):
                 what = read_between(walk, what)
             elif isinstance(what, tuple) or what in LABELS:
                 what = read_tunnel(walk, what)

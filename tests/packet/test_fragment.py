@@ -155,9 +155,10 @@ def test_fragments_of_a_tunnel_and_in_a_tunnel():
     rows = rows_of([craft.ethernet(craft.ipv4(one, proto=4)) for one in (inner, later)])
     assert list(rows["src_port"]) == [1234, 1234]
     assert list(rows["tunnel_layers"]) == [1, 1]
-    datagram = craft.udp(b"\x08" + bytes(7) + craft.ethernet(craft.ipv4(craft.tcp())), 5, 4789)
+    datagram = craft.udp(b"\x08" + bytes(7) + craft.ethernet(craft.ipv4(craft.tcp(bytes(402)))), 5, 4789)
+    assert len(datagram) % 8 == 0
     first = craft.ipv4(datagram, proto=17, more_fragments=True)
-    later = craft.ipv4(bytes(50), proto=17, fragment_offset=len(datagram) // 8 * 8)
+    later = craft.ipv4(bytes(50), proto=17, fragment_offset=len(datagram))
     rows = rows_of([craft.ethernet(first), craft.ethernet(later)])
     assert list(rows["dst_port"]) == [80, 4789]
     assert list(rows["fragment_flags"]) == [0, KNOWN]

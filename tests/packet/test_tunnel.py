@@ -86,7 +86,12 @@ CASES = {
     ),
     "l2tp": (over_udp(1701)(tunnels.l2tp(PPP4, 8)), L2TP, 8, 40),
     "l2tp short": (over_udp(1701)(tunnels.l2tp(tunnels.ppp(V6, address=False), 8, flags=2)), L2TP, 8, 36),
-    "l2tp all": (over_udp(1701)(tunnels.l2tp(PPP4, 8, flags=0x4A02, extra=bytes(4) + b"\0\2ab")), L2TP, 8, 48),
+    "l2tp all": (
+        over_udp(1701)(tunnels.l2tp(PPP4, 8, flags=0x4A02, extra=bytes(4) + b"\0\2ab")),
+        L2TP,
+        8,
+        48,
+    ),
     "l2tp 3": (over_ip(115)(tunnels.l2tp3(ETH4, 12)), L2TP, 12, 38),
     "l2tp 3 cookie": (over_ip(115)(tunnels.l2tp3(ETH4, 12, bytes(8))), L2TP, 12, 46),
     "l2tp 3 udp": (over_udp(1701)(tunnels.l2tp3(b"\x0f\0\x08\0" + V4, 12, bytes(4), udp=True)), L2TP, 12, 44),
@@ -122,7 +127,12 @@ CASES = {
     "mpls multicast": (over_ethernet(0x8848)(tunnels.mpls(V6, 2**20 - 1)), MPLS, 2**20 - 1, None),
     "pseudowire": (over_ethernet(0x8847)(tunnels.mpls(ETH4, 100, word=True)), MPLS, 100, None),
     "pseudowire bare": (over_ethernet(0x8847)(tunnels.mpls(inside_ethernet(V6, [3]), 100)), MPLS, 100, None),
-    "pppoe": (over_ethernet(0x8864)(tunnels.pppoe(tunnels.ppp(V4, address=False))), TunnelType.PPPOE, 9, None),
+    "pppoe": (
+        over_ethernet(0x8864)(tunnels.pppoe(tunnels.ppp(V4, address=False))),
+        TunnelType.PPPOE,
+        9,
+        None,
+    ),
     "pppoe compressed": (
         over_ethernet(0x8864)(tunnels.pppoe(tunnels.ppp(V4, address=False, compressed=True), 65535)),
         TunnelType.PPPOE,
@@ -192,8 +202,12 @@ def test_mac_addresses_are_the_innermost_and_vlan_ids_the_outermost():
 
 def test_layers_in_any_order():
     packet = craft.ipv4(tunnels.gre(V4, key=1), "1.1.1.1", "1.1.1.2", 47)
-    packet = craft.ipv4(craft.udp(tunnels.vxlan(inside_ethernet(packet, [9])), 1, 4789), "2.2.2.1", "2.2.2.2", 17)
-    frame = craft.ethernet(tunnels.mpls(inside_ethernet(packet), 77, word=True), ethertype=0x8847, vlans=[(0x88A8, 3)])
+    packet = craft.ipv4(
+        craft.udp(tunnels.vxlan(inside_ethernet(packet, [9])), 1, 4789), "2.2.2.1", "2.2.2.2", 17
+    )
+    frame = craft.ethernet(
+        tunnels.mpls(inside_ethernet(packet), 77, word=True), ethertype=0x8847, vlans=[(0x88A8, 3)]
+    )
     row, counters = one(frame)
     assert (row.tunnel, row.tunnel_id, row.tunnel_layers, row.src_port) == (TunnelType.GRE, 1, 3, 1234)
     carrier = outer_addresses(np.frombuffer(frame, np.uint8), int(row.outer_offset))
@@ -201,7 +215,12 @@ def test_layers_in_any_order():
     assert counters["tunnels_gre"] == 1
     assert counters["tunnels_vxlan"] == 0
     row, _ = one(frame, "outer")
-    assert (row.src_lo, row.dst_port, row.tunnel, row.tunnel_layers) == (craft.words("2.2.2.1")[1], 4789, GRE, 3)
+    assert (row.src_lo, row.dst_port, row.tunnel, row.tunnel_layers) == (
+        craft.words("2.2.2.1")[1],
+        4789,
+        GRE,
+        3,
+    )
 
 
 def test_arp_inside_a_tunnel():
@@ -300,7 +319,12 @@ def test_a_header_that_was_not_captured_leaves_the_packet_outside_with_a_code():
     [
         (0x8847, tunnels.mpls(b"\x10" + bytes(30), 5), DecodeError.NONE, PacketKind.OTHER),
         (0x8847, b"\0\0\0", DecodeError.BAD_TUNNEL, PacketKind.UNDECODED),
-        (0x8864, tunnels.pppoe(tunnels.ppp(bytes(9), 0xC021, address=False)), DecodeError.NONE, PacketKind.OTHER),
+        (
+            0x8864,
+            tunnels.pppoe(tunnels.ppp(bytes(9), 0xC021, address=False)),
+            DecodeError.NONE,
+            PacketKind.OTHER,
+        ),
         (0x8864, tunnels.pppoe(V4, code=0xA7), DecodeError.NONE, PacketKind.OTHER),
         (0x8864, b"\x21" + tunnels.pppoe(V4)[1:], DecodeError.BAD_TUNNEL, PacketKind.UNDECODED),
         (0x88E7, b"\0", DecodeError.BAD_TUNNEL, PacketKind.UNDECODED),
@@ -328,7 +352,10 @@ def test_layers_are_capped():
         assert row.src_lo == craft.words(f"10.{(depth - 9) // 256}.{(depth - 9) % 256}.1")[1]
         assert (counters["inner_too_many_layers"], counters["error_too_many_layers"]) == (1, 1)
         row, _ = one(nested(depth), "outer")
-        assert (row.error, row.src_lo) == (DecodeError.NONE, craft.words(f"10.{(depth - 1) // 256}.{(depth - 1) % 256}.1")[1])
+        assert (row.error, row.src_lo) == (
+            DecodeError.NONE,
+            craft.words(f"10.{(depth - 1) // 256}.{(depth - 1) % 256}.1")[1],
+        )
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,9 @@ TUNNELS = [
     over_udp(6081, lambda packet, _: tunnels.geneve(packet, protocol=tunnels.kind_of(packet))),
     over_udp(2152, lambda packet, chance: tunnels.gtp_u(packet, flags=chance.randrange(4))),
     over_udp(2152, lambda packet, _: tunnels.gtp_u(packet, extensions=(b"ab", bytes(6)))),
-    over_udp(1701, lambda packet, chance: tunnels.l2tp(tunnels.ppp(packet), flags=chance.choice([2, 0x4002]))),
+    over_udp(
+        1701, lambda packet, chance: tunnels.l2tp(tunnels.ppp(packet), flags=chance.choice([2, 0x4002]))
+    ),
     over_udp(1701, lambda packet, _: tunnels.l2tp3(craft.ethernet(packet), udp=True, cookie=bytes(4))),
     over_udp(3544, lambda packet, chance: tunnels.teredo(six(packet), origin=chance.random() < 0.5)),
     over_udp(3544, lambda packet, _: tunnels.teredo(six(packet), authentication=b"ab")),
