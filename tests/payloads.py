@@ -4,11 +4,17 @@ import struct
 from typing import NamedTuple
 
 import craft
+import numpy as np
 
 
 def vector(data, width):
     """Return `data` behind its length in `width` bytes."""
     return len(data).to_bytes(width, "big") + data
+
+
+def np_bytes(data):
+    """Return bytes as kernels take them."""
+    return np.frombuffer(data, np.uint8)
 
 
 def shorts(codes):
@@ -76,7 +82,10 @@ def wire_name(*labels):
     return b"".join(vector(label, 1) for label in labels) + b"\0"
 
 
-def question(name=wire_name(b"www", b"Example", b"org"), kind=1, flags=0x0100, counts=(1, 0, 0, 0), tail=b""):
+NAME = wire_name(b"www", b"Example", b"org")
+
+
+def question(name=NAME, kind=1, flags=0x0100, counts=(1, 0, 0, 0), tail=b""):
     """Return a DNS message with one question."""
     return struct.pack(">6H", 0x1234, flags, *counts) + name + struct.pack(">HH", kind, 1) + tail
 

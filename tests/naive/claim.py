@@ -123,7 +123,7 @@ def by_port(asked, payload, size, proto, claim):
     return asked if BEARS[asked](payload, size, proto == TCP) else None
 
 
-def read(payload, size, proto, ports, reverse, claim):
+def read(payload, size, proto, ports, reverse, claim):  # noqa: C901  (the order of questions)
     """Return the name of the application of one payload of `size` bytes, and write into the dict."""
     if not payload or proto not in (TCP, UDP):
         return "UNKNOWN"

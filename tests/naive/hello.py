@@ -18,11 +18,11 @@ VERSIONS = {
 }
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The hello goes on beyond what is here."""
 
 
-class Bad(Exception):
+class BadError(Exception):
     """Lengths contradict each other."""
 
 
@@ -34,9 +34,9 @@ class Reader:
 
     def take(self, count):
         if self.at + count > self.whole:
-            raise Bad
+            raise BadError
         if self.at + count > len(self.here):
-            raise Cut
+            raise CutError
         taken = self.here[self.at : self.at + count]
         self.at += count
         return taken
@@ -72,10 +72,10 @@ def ends(value):
     return value.hex()[0] + value.hex()[-1]
 
 
-def ja4_raw(transport, version, name, ciphers, extensions, signatures, alpn):
+def ja4_raw(begin, ciphers, extensions, signatures, alpn):
     """Return (first part, cipher text, extension text) of JA4's raw form."""
     ciphers, extensions, signatures = sober(ciphers), sober(extensions), sober(signatures)
-    first = f"{transport}{VERSIONS.get(version, '00')}{'d' if name else 'i'}"
+    first = begin
     first += f"{min(len(ciphers), 99):02}{min(len(extensions), 99):02}{ends(alpn)}"
     kept = hexes(sorted(code for code in extensions if code not in (0, 16)))
     if kept and signatures:
@@ -83,13 +83,13 @@ def ja4_raw(transport, version, name, ciphers, extensions, signatures, alpn):
     return first, hexes(sorted(ciphers)), kept
 
 
-def walk(reader, client, claim, seen):
+def walk(reader, client, claim, seen):  # noqa: C901  (one walk, one place)
     """Walk the extensions; `seen` gets what JA4 needs."""
     if reader.at == reader.whole:
         return
     size = reader.number(2)
     if reader.at + size > reader.whole:
-        raise Bad
+        raise BadError
     inner = Reader(reader.here[: reader.at + size], reader.at + size)
     inner.at = reader.at
     for _ in range(256):
@@ -120,7 +120,7 @@ def walk(reader, client, claim, seen):
         elif kind == 13 and len(body) >= 2:
             seen["signatures"] = body[2 : 2 + int.from_bytes(body[:2], "big")]
     if inner.at != inner.whole:
-        raise Bad
+        raise BadError
 
 
 def client_hello(reader, claim):
@@ -143,10 +143,9 @@ def client_hello(reader, claim):
         claim["tls_offered"] = version
     if len(sober(seen["extensions"])) < 256 and max(len(ciphers), len(seen["signatures"])) <= 512:
         highest = max(versions, default=0) or version
+        begin = f"{'d' if datagram else 't'}{VERSIONS.get(highest, '00')}{'d' if seen['named'] else 'i'}"
         first, second, third = ja4_raw(
-            "d" if datagram else "t",
-            highest,
-            seen["named"],
+            begin,
             numbers(ciphers),
             seen["extensions"],
             numbers(seen["signatures"]),
@@ -181,9 +180,9 @@ def read(kind, here, whole, claim):
     claim["filled"] = 1
     try:
         (client_hello if kind == 1 else server_hello)(Reader(here[:whole], whole), claim)
-    except Cut:
+    except CutError:
         claim["flags"] |= {"SPLIT"}
-    except Bad:
+    except BadError:
         claim["flags"] |= {"MALFORMED"}
 
 

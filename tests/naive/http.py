@@ -70,7 +70,12 @@ def request(payload, claim):
         protocol, wanted = (version[0].split(b"/")[0].decode(), before) if version else (None, b"")
         if version and b" " not in line[target:]:
             wanted = b""
-        if not version and payload[:4] == b"GET " and payload[target : target + 1] == b"/":
+        if (
+            not version
+            and payload[:4] == b"GET "
+            and payload[target : target + 1] == b"/"
+            and b" " not in line[target:]
+        ):
             protocol, wanted = "HTTP", line[target:]
     else:
         known = payload[:4] in KNOWN or len(payload) - target >= 200

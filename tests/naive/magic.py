@@ -263,7 +263,9 @@ NAMED = {
     "DCERPC": ((TCP,), dcerpc),
     "MQTT": (
         (TCP,),
-        needs(8)(lambda p, _s: re.match(rb"\x10[\x80-\xff]{0,3}[\0-\x7f](\x00\x04MQTT|\x00\x06MQIs)", p, re.DOTALL)),
+        needs(8)(
+            lambda p, _s: re.match(rb"\x10[\x80-\xff]{0,3}[\0-\x7f](\x00\x04MQTT|\x00\x06MQIs)", p, re.DOTALL)
+        ),
     ),
     "VNC": ((TCP,), needs(12)(lambda p, _s: re.match(rb"RFB \d..\....\n", p[:12], re.DOTALL))),
     "OPCUA": (

@@ -16,11 +16,11 @@ def printable(raw, room, extra=b""):
     return text, False
 
 
-class Cut(Exception):
+class CutError(Exception):
     """The message ends before the name does."""
 
 
-class Bad(Exception):
+class BadError(Exception):
     """The name contradicts itself."""
 
 
@@ -29,23 +29,23 @@ def labels(message, at):
     found, jumps, behind, used = [], 0, None, 0
     while True:
         if at >= len(message):
-            raise Cut
+            raise CutError
         size = message[at]
         if size == 0:
             return found, (at + 1 if behind is None else behind)
         if size >= 192:
             if at + 2 > len(message):
-                raise Cut
+                raise CutError
             jumps += 1
             to = struct.unpack_from(">H", message, at)[0] & 0x3FFF
             if to < 12 or jumps > 16:
-                raise Bad
+                raise BadError
             behind = at + 2 if behind is None else behind
             at = to
             continue
         used += size + 1
         if size > 63 or used > 254:
-            raise Bad
+            raise BadError
         found.append(message[at + 1 : at + 1 + size])
         at += 1 + size
 
@@ -79,7 +79,7 @@ def presentation(parts, *, is_netbios):
     return text, True
 
 
-def dns(message, size, *, is_netbios, claim):
+def dns(message, size, *, is_netbios, claim):  # noqa: C901  (one message, one place)
     """Return whether `message`, of `size` bytes on the wire, is one, and write into the claim's dict."""
     if len(message) < 12:
         return False
@@ -101,9 +101,9 @@ def dns(message, size, *, is_netbios, claim):
     if questions and not claim["name"]:
         try:
             parts, behind = labels(message, 12)
-        except Bad:
+        except BadError:
             claim["flags"] |= {"MALFORMED"}
-        except Cut:
+        except CutError:
             if len(message) == size:
                 claim["flags"] |= {"MALFORMED"}
         else:

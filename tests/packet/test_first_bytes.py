@@ -13,6 +13,7 @@ from sensor.packet.decode import Decoder
 from sensor.packet.first_bytes import TCP_PORTS, UDP_PORTS, read_claim
 
 DECODER, SCRATCH = Decoder(8), claim_scratch()  # reused, so that what a packet left behind would show
+PORTS = [80, 443, 1900, 40000, *TCP_PORTS, *UDP_PORTS]
 IDS = [f"{number}-{sample.application}" for number, sample in enumerate(payloads.SAMPLES)]
 
 
@@ -121,7 +122,7 @@ def damaged(draw):
             data[at:at] = draw(st.binary(max_size=8)) or data[at : at + 40]
     ports = (sample.src_port, sample.dst_port)
     if draw(st.integers(0, 9)) == 0:
-        ports = draw(st.tuples(*[st.sampled_from([53, 80, 443, 137, 1900, 40000, *TCP_PORTS, *UDP_PORTS])] * 2))
+        ports = (draw(st.sampled_from(PORTS)), draw(st.sampled_from(PORTS)))
     proto = draw(st.sampled_from([sample.proto] * 9 + [craft.TCP, craft.UDP]))
     captured = draw(st.one_of(st.none(), st.none(), st.integers(0, len(data))))
     changed = payloads.Sample("", proto, *ports, bytes(data))
@@ -138,7 +139,7 @@ def test_damaged_samples_are_read_as_the_plain_twin_reads_them(samples):
 @given(
     st.binary(max_size=80),
     st.sampled_from([craft.TCP, craft.UDP]),
-    st.sampled_from(sorted({*TCP_PORTS, *UDP_PORTS, 40000})),
+    st.sampled_from(PORTS),
 )
 def test_random_bytes_are_read_as_the_plain_twin_reads_them(data, proto, port):
     samples = [(payloads.Sample("", proto, 40001, port, data), None, 0)]
