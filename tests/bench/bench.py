@@ -1,9 +1,10 @@
 """Measure the sensor beside other programs, on one capture, in one run: `python tests/bench/bench.py`.
 
-A capture is generated into a temporary folder. Each program then runs as a
-whole process on one and the same core, start-up included, with the capture in
-the page cache. Packets a second are the capture's packets by elapsed time; on a
-busy machine the column by processor time says more.
+The same traffic is generated as whole frames and as their first 96 bytes. Each
+program then runs as a whole process on one and the same core, start-up
+included, with the capture in the page cache. Packets a second are the capture's
+packets by elapsed time; on a busy machine the column by processor time says more.
+Tables under pressure and long runs are measured when they are asked for.
 """
 
 # ruff: noqa: T201  (a command line prints)
@@ -20,12 +21,18 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+import flatness
 import generate
+import pressure
 import stages
 from programs import Program, install_nfstream, programs
 
 _WARM_UP_PACKETS = 20_000
+_PRESSURE_PACKETS = 3_000_000
+#: Whole frames, and their first 96 bytes.
+SHAPES = ("full", "cut")
 _LONGER = 10  # how much longer the long capture of the memory test is
 _LAUNCH = str(Path(__file__).with_name("launch.py"))
 
@@ -136,41 +143,95 @@ def warm_up(sensor: Program, capture: Path) -> None:
     print(f"sensor replay of {_WARM_UP_PACKETS:,} packets, mostly start-up: {times}")
 
 
-def bench(folder: Path, options: argparse.Namespace) -> None:
-    capture = folder / "traffic.pcap"
+def generated(folder: Path, shape: str, options: argparse.Namespace) -> Path:
+    """Write the capture of one shape."""
+    capture = folder / f"{shape}.pcap"
     started = time.monotonic()
     generate.write_capture(
-        capture, options.packets, seed=options.seed, hosts=options.hosts, whole=options.full
+        capture, options.packets, seed=options.seed, hosts=options.hosts, whole=shape == "full"
     )
     seconds = time.monotonic() - started
     size = f"{options.packets:,} packets, {capture.stat().st_size:,} bytes"
-    print(f"{capture}: {size}, generated in {seconds:.0f} s")
-    python = options.nfstream_python
-    if not python and options.install_nfstream:
-        python = install_nfstream(folder / "nfstream")
-    wanted = programs(python, options.slow_packets)
+    print(f"\n{capture}: {size}, generated in {seconds:.0f} s")
+    return capture
+
+
+def measure_shape(capture: Path, wanted: list[Program], options: argparse.Namespace) -> dict[str, Any]:
+    """Measure all programs on one capture, then the sensor's memory and its stages."""
     warm_up(wanted[0], capture)
     print_head(options.packets)
     found = compare(wanted, capture, options.packets, options)
-    report = {"runs": [asdict(one) | {"packets_per_second": one.rate} for one in found]}
+    report: dict[str, Any] = {"runs": [asdict(one) | {"packets_per_second": one.rate} for one in found]}
     if found and found[0].name == wanted[0].name:
         report["memory"] = memory(wanted[0], found[0], capture)
     if not options.no_stages:
         print()
         report["stages"] = stages.table(str(capture), options.runs)
         stages.print_stages(report["stages"])
+    return report
+
+
+def bench(folder: Path, options: argparse.Namespace) -> None:
+    python = options.nfstream_python
+    if not python and options.install_nfstream:
+        python = install_nfstream(folder / "nfstream")
+    wanted = programs(python, options.slow_packets)
+    report: dict[str, Any] = {}
+    for shape in options.shape:
+        capture = generated(folder, shape, options)
+        report[shape] = measure_shape(capture, wanted, options)
+        if options.flatness and shape == options.shape[-1]:
+            print("\none engine, the capture again and again")
+            report["flatness"] = flatness.measure(str(capture), options.flatness)
+            for row in report["flatness"]:
+                flatness.print_mark(row)
+        if not options.keep:
+            capture.unlink()
+    report["pressure"] = under_pressure(options)
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
 
 
+def under_pressure(options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Do the runs of tables under pressure that were asked for."""
+    found = []
+    for flows in options.flows:
+        found += pressure.measure("concurrent", packets=_PRESSURE_PACKETS, flows=flows)
+    if options.collisions:
+        found += pressure.measure("collisions", packets=_PRESSURE_PACKETS)
+    if options.spoofed:
+        found += pressure.measure("spoofed", packets=options.spoofed)
+    if found:
+        print("\ntables under pressure, packets made in memory")
+    for row in found:
+        pressure.print_run(row)
+    return found
+
+
 def parse(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--packets", type=int, default=5_000_000, help="in the capture (default %(default)s)")
+    parser.add_argument("--packets", type=int, default=3_000_000, help="in the capture (default %(default)s)")
     parser.add_argument("--quick", action="store_true", help="500,000 packets, the median of 3 runs")
     parser.add_argument("--runs", type=int, default=1, help="of each program; the median counts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--hosts", type=int, default=2_000)
-    parser.add_argument("--full", action="store_true", help="whole frames instead of their first 96 bytes")
+    parser.add_argument(
+        "--shape", choices=SHAPES, help="whole frames, or their first 96 bytes alone (default: both)"
+    )
+    parser.add_argument(
+        "--flows",
+        type=int,
+        action="append",
+        default=[],
+        help="a flow table that holds so many; may be repeated",
+    )
+    parser.add_argument("--collisions", action="store_true", help="flows whose keys collide in the table")
+    parser.add_argument(
+        "--spoofed", type=int, default=0, metavar="N", help="so many flows of made-up senders"
+    )
+    parser.add_argument(
+        "--flatness", type=int, default=0, metavar="N", help="cost and memory from a million to N packets"
+    )
     parser.add_argument("--core", type=int, default=max(os.sched_getaffinity(0)), help="the core to run on")
     parser.add_argument("--slow-packets", type=int, default=20_000, help="what scapy is given of the capture")
     parser.add_argument(
@@ -185,6 +246,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--keep", type=Path, help="keep the captures in this folder")
     parser.add_argument("--json", type=Path, help="write the figures there too")
     options = parser.parse_args(arguments)
+    options.shape = [options.shape] if options.shape else list(SHAPES)
     if options.quick:
         options.packets, options.runs = 500_000, max(options.runs, 3)
     return options
