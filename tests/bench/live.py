@@ -32,6 +32,7 @@ from pathlib import Path
 
 import generate
 from listeners import INTERFACE, SNAPLEN, Listener, listeners
+from load import processor_secs, wait_until_idle
 
 sys.path.append(str(Path(__file__).parents[1]))
 
@@ -39,15 +40,11 @@ from lab.network import Host, Network, missing_tools, wait_until
 
 #: The first start of the sensor compiles its kernels.
 _READY_SECS = 180.0
-#: A listener that has used no more than this for a while is done with what it has.
-_IDLE_CPU_SECS, _IDLE_SECS, _IDLE_LOOKS = 0.02, 0.4, 3
-_MOST_IDLE_SECS = 15.0
 _STOP_SECS = 30.0
 #: Longer than what any program waits between two looks at its counters.
 _REPORT_SECS = 1.3
 #: The search begins between what was received at full speed, and a little, and this part of it.
 _ABOVE, _SPAN = 1.3, 64
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +130,10 @@ class Cable:
         with tempfile.TemporaryDirectory(dir=self._capture.parent) as folder:
             scratch = Path(folder)
             with _running(self._receiver, [*self._listen_on, *listener.command(scratch)], scratch) as pid:
-                used, before = _cpu(pid), self.arrived()
+                used, before = processor_secs(pid), self.arrived()
                 sent, seconds = self.send(packets, rate)
-                _wait_until_idle(pid)
-                cpu = _cpu(pid) - used
+                wait_until_idle(pid)
+                cpu = processor_secs(pid) - used
                 if listener.late:
                     sent += self._nudge()
                 arrived = self.arrived() - before
@@ -168,29 +165,6 @@ def _running(host: Host, command: list[str], scratch: Path) -> Iterator[int]:
         raise RuntimeError(f"it did not begin or end in time: {error}") from error
     finally:
         host.stop()
-
-
-def _cpu(leader: int) -> float:
-    """Return the processor time of a program and all it has started, seconds: they share its session."""
-    ticks = 0
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:  # it has just ended
-            continue
-        if int(fields[3]) == leader:
-            ticks += sum(map(int, fields[11:15]))
-    return ticks / _TICKS
-
-
-def _wait_until_idle(leader: int) -> None:
-    """Let a program work off what the kernel keeps for it, within a bounded time."""
-    deadline, calm, before = time.monotonic() + _MOST_IDLE_SECS, 0, _cpu(leader)
-    while calm < _IDLE_LOOKS and time.monotonic() < deadline:
-        time.sleep(_IDLE_SECS)
-        now = _cpu(leader)
-        calm = calm + 1 if now - before <= _IDLE_CPU_SECS else 0
-        before = now
 
 
 def search(cable: Cable, listener: Listener, result: Result, options: argparse.Namespace) -> None:
