@@ -99,7 +99,7 @@ class Panel:
             (n,) False for a row with NaN or inf.
         """
         X = rows_of(X, self.n_features)
-        surprise, usable = np.full((len(self.names), len(X)), np.nan), np.empty(len(X), np.bool_)
+        surprise, usable = np.empty((len(self.names), len(X))), np.empty(len(X), np.bool_)
         forests = surprise[self.first : self.first + len(self.forests)]
         ready = [forest.ready for forest in self.forests]
         for start in range(0, len(X), _BLOCK):
@@ -111,8 +111,8 @@ class Panel:
                 squeeze(rows, self.scaler.low, self.scaler.width, scaled)
                 self.forests[0].fill_surprise(self._settled(), scaled, sums)
                 forests[:, start : start + _BLOCK] = sums
-        if not all(ready):
-            forests[[not is_ready for is_ready in ready]] = np.nan
+        surprise[: self.first], surprise[self.first + len(forests) :] = np.nan, np.nan
+        forests[~np.array(ready)] = np.nan
         if self.extras and self.scaler.frozen:
             scaled = self.scaler.transform_many(np.where(usable[:, None], X, 0.0))
             for j, extra in enumerate(self.extras, start=self.first + len(self.forests)):
