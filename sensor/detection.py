@@ -135,8 +135,7 @@ class Detection:
         if not len(x):
             return
         seen = self._flow_model.screen(x, _ODD_P)
-        involved = self._involved()
-        teaches = ~(np.isin(ends["src_lo"], involved) | np.isin(ends["dst_lo"], involved))
+        teaches = ~(self._is_involved(ends["src_lo"]) | self._is_involved(ends["dst_lo"]))
         self._flow_model.learn(x, seen, self._lessons(teaches))
         odd = ends[seen.p <= _ODD_P]
         self._odd.append(odd)
@@ -153,8 +152,7 @@ class Detection:
         self._windows += 1
         seen = self._host_model.screen(closed.x, self._settings.model.gate_p)
         alerts, suspicious = self._judge(closed, seen)
-        involved = np.isin(closed.rows["lo"], self._involved())
-        teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~involved
+        teaches = (closed.rows["teaches"] > 0) & ~suspicious & ~self._is_involved(closed.rows["lo"])
         self._host_model.learn(closed.x, seen, self._lessons(teaches))
         self._extractor.learn(closed, teaches & (seen.p > self._settings.model.gate_p))
         return told + alerts
@@ -201,9 +199,10 @@ class Detection:
         chosen[rows[np.arange(most) * len(rows) // most]] = True
         return chosen
 
-    def _involved(self) -> npt.NDArray[np.uint64]:
-        """Return the low words of the addresses in open incidents: they teach nothing."""
-        return np.array([lo for _, lo in self._policy.involved()], np.uint64)
+    def _is_involved(self, low: npt.NDArray[np.uint64]) -> npt.NDArray[np.bool_]:
+        """Return which low words of addresses are of hosts in open incidents: these teach nothing."""
+        involved = [lo for _, lo in self._policy.involved()]
+        return np.isin(low, np.array(involved, np.uint64)) if involved else np.zeros(len(low), np.bool_)
 
 
 def _ensemble(settings: ModelSettings, seed: int, features: tuple) -> Ensemble:  # type: ignore[type-arg]

@@ -142,7 +142,9 @@ class Metering:
                 self.first = time
                 self._window = time // self._length
             yield from self._advance(time)
-            end = int(np.searchsorted(times, (self._window + 1) * self._length))
+            boundary = (self._window + 1) * self._length
+            # Times stand far apart in memory: look at them all only where the window ends among them.
+            end = int(np.searchsorted(times, boundary)) if times[-1] >= boundary else len(packets)
             for seen in self._meter.observe(packets[begin:end], batch.data, batch.sampling):
                 yield Observed(self._window, seen.packets, seen.events, seen.flows)
             begin = end

@@ -30,7 +30,7 @@ _TWO_WAY_SHARE = 0.5
 #: How many there must be before a share means something.
 _FEWEST_ACKS = 1_000.0
 _FEWEST_FLOWS = 20.0
-#: For so long a mirror must have shown copies, within the half-life: a moment of them is none of its settings.
+#: For so long a mirror must have shown copies, within the half-life: a moment of them is no setting.
 _COPIES_SECS = 60.0
 #: Evidence about the mirror counts half after this time.
 _HALF_LIFE_SECS = 60.0

@@ -84,7 +84,7 @@ class Panel:
         self.names = (Deviation.name,)[: self.first] + tuple(detector.name for detector in self.scaled)
         if len(set(self.names)) != len(self.names):
             raise ValueError(f"two detectors have one name: {', '.join(self.names)}")
-        self._block = np.empty((_BLOCK, n_features))
+        self._block, self._sums = np.empty((_BLOCK, n_features)), np.empty(len(self.forests) * _BLOCK)
         self._lookup: Lookup | None = None
         self._generations: list[int] = []
 
@@ -99,22 +99,26 @@ class Panel:
             (n,) False for a row with NaN or inf.
         """
         X = rows_of(X, self.n_features)
-        surprise, usable = np.full((len(self.names), len(X)), np.nan), np.empty(len(X), np.bool_)
+        surprise, usable = np.empty((len(self.names), len(X))), np.empty(len(X), np.bool_)
         forests = surprise[self.first : self.first + len(self.forests)]
         ready = [forest.ready for forest in self.forests]
         for start in range(0, len(X), _BLOCK):
             rows = X[start : start + _BLOCK]
             find_finite(rows, usable[start : start + _BLOCK])
             if any(ready):
-                scaled, sums = self._block[: len(rows)], np.empty((len(forests), len(rows)))
+                scaled = self._block[: len(rows)]
+                sums = self._sums[: len(forests) * len(rows)].reshape(len(forests), len(rows))
                 squeeze(rows, self.scaler.low, self.scaler.width, scaled)
                 self.forests[0].fill_surprise(self._settled(), scaled, sums)
-                forests[ready, start : start + _BLOCK] = sums[ready]
+                forests[:, start : start + _BLOCK] = sums
+        surprise[: self.first], surprise[self.first + len(forests) :] = np.nan, np.nan
+        forests[~np.array(ready)] = np.nan
         if self.extras and self.scaler.frozen:
             scaled = self.scaler.transform_many(np.where(usable[:, None], X, 0.0))
             for j, extra in enumerate(self.extras, start=self.first + len(self.forests)):
                 surprise[j] = extra.judge_many(scaled).surprise
-        surprise[:, ~usable] = np.nan
+        if not usable.all():
+            surprise[:, ~usable] = np.nan
         return surprise.T, usable
 
     def rare_rows(self, X: Floats, surprise: Floats, p: float) -> npt.NDArray[np.intp]:
@@ -131,6 +135,8 @@ class Panel:
     def p_many(self, X: Floats, surprise: Floats) -> tuple[Floats, Floats, Floats]:
         """Return the p-values (n,) of finite rows, (n, k) of detectors, (n, d) of features."""
         p, feature_p = np.ones(surprise.shape), np.ones(X.shape)
+        if not len(X):
+            return np.ones(0), p, feature_p
         active = np.zeros(len(self.names), np.bool_)
         if self.deviation:
             feature_p = self.deviation.p_many(X)

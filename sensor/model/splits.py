@@ -36,12 +36,13 @@ class Splits(NamedTuple):
     more: code k is a value that is at or above k of them.
     """
 
-    threshold: Floats  # (T, L - 1)
     r_mass: Ints  # (T, L)
     column: Ints  # (C,) of X
-    order: Ints  # (T (L - 1),) all nodes that split, by column, then by threshold
+    order: Ints  # (T (L - 1),) all nodes that split, by column, then by threshold; counted over all trees
+    ordered: Floats  # (T (L - 1),) their thresholds
     begin: Ints  # (C + 1,) where each column's begin in `order`
     nodes: Ints  # (3, T, 2 L - 1) mass; first bit, -1 beyond an end; number of bits
+    is_split: npt.NDArray[np.bool_]  # (T (2 L - 1),) whether a node is a split in use
     first: Ints  # (C + 1,) where each column's codes begin in `split` and `cut`
     split: Ints  # (codes,) the split above each code
     cut: Floats  # (2 codes,) its threshold; inf above a column's last (and room to look further)
@@ -77,20 +78,24 @@ def _number_tree(splits: Splits, tree: Int, free: Int, window_size: int) -> None
     inner = n_leaves - 1
     largest = float(window_size * (2 * n_leaves - 1))
     mass, first, count = splits.nodes[0, tree], splits.nodes[1, tree], splits.nodes[2, tree]
+    is_split = splits.is_split[tree * (2 * inner + 1) :]
     scale, level_end = 1, 0
-    first[0] = free
+    first[0], is_split[0] = free, False
     for node in range(inner + n_leaves):
         if node > level_end:
             scale *= 2
             level_end = 2 * level_end + 2
         if node > 0:
             parent = (node - 1) // 2
-            if first[parent] < 0 or count[parent] == 1:
+            is_split[node] = False
+            if not is_split[parent]:
                 first[node] = -1  # beyond an end
                 continue
             first[node] = first[parent] if node % 2 == 1 else first[parent] + count[node - 1]
             mass[node] = mass[parent] + mass[node] * scale  # now the sum on the way
-        if count[node] == 1:
+        if count[node] > 1:
+            is_split[node] = True
+        else:
             word = first[node] // WORD
             bit = _ONE << np.uint64(first[node] % WORD)
             at = word * WORD + np.int64(slot_of(bit))
@@ -133,15 +138,12 @@ def number_ends(splits: Splits, window_size: int) -> None:
 @kernel
 def sort_in(splits: Splits) -> None:
     """Find the splits in use and their order in each column, and each forest's room in `left`."""
-    inner = splits.threshold.shape[1]
     code = 0
     for index in range(splits.column.shape[0]):
         splits.first[index] = code
         for place in range(splits.begin[index], splits.begin[index + 1]):
-            tree, node = splits.order[place] // inner, splits.order[place] % inner
-            if splits.nodes[1, tree, node] >= 0 and splits.nodes[2, tree, node] > 1:
-                splits.split[code] = splits.order[place]
-                splits.cut[code] = splits.threshold[tree, node]
+            if splits.is_split[splits.order[place]]:
+                splits.split[code], splits.cut[code] = splits.order[place], splits.ordered[place]
                 code += 1
         splits.split[code], splits.cut[code] = -1, np.inf
         code += 1
@@ -189,7 +191,7 @@ def fill_left(splits: Splits, left: Words, forest: Int) -> None:
     below a split, what is on its right is out.
     """
     n_forests = splits.looks.shape[0]
-    inner, n_trees = splits.threshold.shape[1], splits.threshold.shape[0] // n_forests
+    n_nodes, n_trees = splits.nodes.shape[2], splits.nodes.shape[1] // n_forests
     first, count = splits.nodes[1], splits.nodes[2]
     begin, quads = splits.quads[forest] * QUAD, splits.quads[forest + 1] - splits.quads[forest]
     part, out = left[splits.parts[forest] : splits.parts[forest + 1]], left[splits.parts[n_forests] :]
@@ -202,13 +204,13 @@ def fill_left(splits: Splits, left: Words, forest: Int) -> None:
             for word in range(quads * QUAD):
                 at = word // QUAD * step + code * QUAD + word % QUAD
                 column[at] = column[at - QUAD] if code > 0 else splits.used[begin + word]
-            tree, node = split[code - 1] // inner, split[code - 1] % inner
+            tree, node = split[code - 1] // n_nodes, split[code - 1] % n_nodes
             if code > 0 and tree // n_trees == forest:
                 low = first[tree, node] - begin * WORD
                 _rule_out(column[code * QUAD :], step, low, low + count[tree, 2 * node + 1])
         out[: quads * QUAD] = _ALL
         for code in range(codes - 2, -1, -1):
-            tree, node = split[code] // inner, split[code] % inner
+            tree, node = split[code] // n_nodes, split[code] % n_nodes
             if tree // n_trees == forest:
                 high = first[tree, node] + count[tree, node] - begin * WORD
                 _rule_out(out, QUAD, high - count[tree, 2 * node + 2], high)
@@ -237,12 +239,13 @@ def room_for(feature: npt.NDArray[np.int32], threshold: Floats, columns: Sequenc
     for own, look in zip(columns, looks, strict=True):
         look[: len(own) + 1] = len(own), *(column.index(one) for one in own)
     return Splits(
-        threshold=threshold,
         r_mass=np.zeros((n_trees, inner + 1), np.int64),
         column=np.array(column, np.int64),
-        order=order.astype(np.int64),
+        order=(order // inner * (2 * inner + 1) + order % inner).astype(np.int64),
+        ordered=threshold.ravel()[order],
         begin=np.searchsorted(feature.ravel()[order], (*column, column[-1] + 1)).astype(np.int64),
         nodes=np.zeros((3, n_trees, 2 * inner + 1), np.int64),
+        is_split=np.zeros(n_trees * (2 * inner + 1), np.bool_),
         first=np.zeros(len(column) + 1, np.int64),
         split=np.zeros(codes, np.int64),
         cut=np.zeros(2 * codes),

@@ -16,6 +16,7 @@ from sensor.model.detector import Bools, Floats, State, array_of
 from sensor.model.fusion import P_MIN
 
 BINS = 1024
+_MIDDLES = np.arange(BINS) + 0.5
 #: The share of accepted scores that the fitted tail stands for.
 TAIL_SHARE = 0.02
 #: Exceedances worth of belief in a tail of the body's scale, and in an exponential one.
@@ -188,7 +189,7 @@ class Threshold:
         tail = self.fit()
         low, _, per_unit = self._grid
         # Most scores are neither in the tail nor in a bin that is rare; one bin is left for rounding.
-        common = int(np.searchsorted(-self._survival, -p)) - 1
+        common = BINS - int(np.searchsorted(self._survival[::-1], p, side="right")) - 1
         limits = np.array([min(tail.start, low + common / per_unit) if common > 0 else -np.inf, p])
         scores = np.ascontiguousarray(scores)
         mark_upper_tail(scores, self._survival, np.array(tail), self._grid, limits, marks)
@@ -263,17 +264,17 @@ class Threshold:
     def _fit(self) -> Tail:
         low, high, per_unit = self._grid
         weight = self._counts[:BINS] / self._clock[0]
-        at_least = np.cumsum(weight[::-1])[::-1]
-        total = at_least[0]
-        self._survival = at_least / (total + 1.0)
-        start_bin = int(np.searchsorted(-at_least, -TAIL_SHARE * total))
+        downwards = np.cumsum(weight[::-1])
+        total = downwards[-1]
+        self._survival = downwards[::-1] / (total + 1.0)
+        start_bin = BINS - int(np.searchsorted(downwards, TAIL_SHARE * total, side="right"))
         start = low + start_bin / per_unit
         # The scale an exponential tail would have if it went on as the body does from the median.
-        median = low + np.searchsorted(-at_least, -0.5 * total) / per_unit
+        median = low + (BINS - np.searchsorted(downwards, 0.5 * total, side="right")) / per_unit
         body_scale = max((start - median) / np.log(0.5 / TAIL_SHARE), 1.0 / per_unit)
         above = weight[start_bin:]
         n = above.sum()
-        excess = (np.arange(len(above)) + 0.5) / per_unit
+        excess = _MIDDLES[: len(above)] / per_unit
         first, second = (above * excess).sum(), (above * excess**2).sum()
         beyond, beyond_squares = self._counts[BINS:] / self._clock[0]
         gap = high - start

@@ -51,7 +51,7 @@ def test_a_sound_mirror_says_nothing(health: Health):
 
 
 @pytest.mark.parametrize(("lost", "blind"), [(0, False), (100, False), (110, True), (5_000, True)])
-def test_more_than_a_hundredth_lost_in_a_second_is_blindness(health: Health, lost: int, blind: bool):
+def test_more_than_a_hundredth_lost_in_a_second_is_blindness(health: Health, lost: int, blind: bool):  # noqa: FBT001  (a parameter of the test)
     told = []
     for tick in range(11):  # a second of batches, and the first of the next one
         told += health.see(1_000, lost // 10 if tick < 10 else 0, _START + tick * _NS // 10, NO_MODEL)
