@@ -143,6 +143,7 @@ class Meter:
             begin = 0
             while begin < len(chunk):
                 end = int(walk(self._table, buffers, chunk, data, begin))
+                self._state["packets"] += end - begin
                 count = self._take_records()
                 records, positions = buffers.records[:count], buffers.positions[:count]
                 yield Observation(chunk[begin:end], buffers.events[begin:end], records, positions)

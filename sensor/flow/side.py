@@ -36,8 +36,8 @@ def add_packet(side: Row, edge: Row, packet: Row, time: Int) -> None:
         edge["length_min"] = min(edge["length_min"], length)
         edge["length_max"] = max(edge["length_max"], length)
         interval = time - side["last"]
-        if count == 1 or interval < side["interval_min"]:
-            side["interval_min"] = interval
+        least = side["interval_min"]
+        side["interval_min"] = interval if (count == 1) | (interval < least) else least
         side["interval_max"] = max(side["interval_max"], interval)
         seconds = interval * _SECONDS_PER_NS
         side["interval_squares"] += seconds * seconds

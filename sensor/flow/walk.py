@@ -15,7 +15,7 @@ from sensor.flow.table import Table, find
 from sensor.flow.wheel import FlowList, join, leave
 from sensor.kernel import Int, Row, kernel
 from sensor.packet.batch import Bytes
-from sensor.packet.columns import Packets
+from sensor.packet.columns import FragmentFlag, Packets
 
 #: Times beyond this (the year 2116) are held back, so that adding a timeout cannot overflow.
 LATEST = 1 << 62
@@ -28,6 +28,7 @@ _ANSWERED = int(FlowList.ANSWERED)
 _CLOSED = int(FlowList.CLOSED)
 _FIRST_REPLY = int(FlowEvent.FIRST_REPLY)
 _HAS_FLOW = int(KeyCause.NONE)
+_PORTS_KNOWN = int(FragmentFlag.PORTS_KNOWN)
 _BOTH_SEEN = SEEN | (SEEN << 1)
 _MOST_IDLE_PERIODS = 0xFFFF
 _TCP = 6
@@ -71,9 +72,10 @@ def walk(table: Table, buffers: Buffers, packets: Packets, data: Bytes, begin: I
                 return i
             at = (i - begin) & (keys.rows.shape[0] - 1)
             key = keys.rows[at]
-            event = events[i]
-            count_packet(table, packet, key, event, time)
-            if key["cause"] != _HAS_FLOW:
+            state["now"] = time
+            odd = (time != packet["time"]) | (key["cause"] != _HAS_FLOW) | (packet["fragment_offset"] != 0)
+            if odd and not count_odd(table, packet, key, time):
+                write_event(events[i], -1, 0, 0)
                 continue
             key_hash = keys.hashes[at]
             slot, direction = find(table, packet, key, key_hash)
@@ -84,16 +86,15 @@ def walk(table: Table, buffers: Buffers, packets: Packets, data: Bytes, begin: I
             side = sides[slot, direction]
             edge = edges[slot, direction]
             bits |= _account(entry, edge, side, packet, (direction, time, state["activity_gap"]))
-            if packet["payload_bytes"] != 0 and entry["bits"] & (PAYLOAD_SEEN << direction) == 0:
+            kept = entry["bits"] & (PAYLOAD_SEEN << direction)
+            if (packet["payload_bytes"] != 0) & (kept == 0):
                 entry["bits"] |= PAYLOAD_SEEN << direction
                 add_first_payload(side, packet, data)
             if has_tcp(packet):
                 bits |= follow(entry, edge, side, packet, direction)
             elif packet["protocol"] == _TCP:
                 side["no_ack"] += 1
-            event["flow"] = slot
-            event["reverse"] = direction
-            event["bits"] = bits
+            write_event(events[i], slot, direction, bits)
             which = wheel_of(entry["bits"])
             if which != entry["list"]:
                 leave(table, slot)
@@ -127,20 +128,25 @@ def prepare(table: Table, keys: Keys, packets: Packets, data: Bytes, where: tupl
 
 
 @kernel
-def count_packet(table: Table, packet: Row, key: Row, event: Row, time: Int) -> None:
-    """Move the clock to `time` (ns), count the packet, and clear its event."""
+def count_odd(table: Table, packet: Row, key: Row, time: Int) -> bool:
+    """Count what is odd about a packet, whose flow sees it at `time` (ns); tell whether it has a flow."""
     state = table.state[0]
-    state["now"] = time
-    state["packets"] += 1
     if time != packet["time"]:
         state["late_packets"] += 1
     if key["cause"] != _HAS_FLOW:
         table.tally[0]["without_flow"][key["cause"]] += 1
-    elif packet["fragment_offset"] != 0:
+        return False
+    if packet["fragment_offset"] != 0 and packet["fragment_flags"] & _PORTS_KNOWN == 0:
         state["fragments_without_ports"] += 1
-    event["flow"] = -1
-    event["bits"] = 0
-    event["reverse"] = 0
+    return True
+
+
+@kernel
+def write_event(event: Row, slot: Int, direction: Int, bits: Int) -> None:
+    """Say what a packet did."""
+    event["flow"] = slot
+    event["bits"] = bits
+    event["reverse"] = direction
     event["weight"] = 1
 
 
