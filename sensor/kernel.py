@@ -134,9 +134,10 @@ def outlined(function: _F) -> _F:
     return compiled
 
 
-def record_dtype(fields: list[tuple[str, type]]) -> np.dtype[np.void]:
+def record_dtype(fields: list[Any]) -> np.dtype[np.void]:
     """Return an aligned dtype whose rows have their fields as attributes.
 
+    `fields` is numpy's list of (name, type), or (name, type, shape) for an array.
     numba gives rows attributes anyway; `np.record` gives them to plain Python
     too, so that a kernel runs unchanged with ``NUMBA_DISABLE_JIT=1``.
     """
