@@ -70,6 +70,6 @@ def capture(data: bytes) -> object:
     with mock.patch.object(streamed, "BUFFER_BYTES", _BUFFER_BYTES):
         result = _read(f"/proc/self/fd/{_FILE}")
         if data and not data.startswith(GZIP_MAGIC) and not is_zstd(data[:4]):
-            with mock.patch.object(reader, "open_window", lambda _: StreamedWindow(Pieces(data))):
+            with mock.patch.object(reader, "open_window", return_value=StreamedWindow(Pieces(data))):
                 assert _read("streamed") == result, "a stream gives other frames than a mapped file"
     return result

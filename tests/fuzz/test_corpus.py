@@ -1,4 +1,4 @@
-"""Every input that the fuzzer kept, through plain, compiled and bounds-checked kernels: equal, and none raises."""
+"""What the fuzzer kept, through plain, compiled and bounds-checked kernels: equal, and nothing raises."""
 
 import sys
 from pathlib import Path
