@@ -9,28 +9,24 @@ the row buffer, when a batch is larger than any before it, up to `MAX_ROWS`.
 
 from __future__ import annotations
 
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from sensor.kernel import Int, Row, kernel
+from sensor.kernel import kernel
 from sensor.packet.batch import Bytes, Frames, PacketBatch
-from sensor.packet.columns import DecodeError, PacketKind, Packets, packet_columns
-from sensor.packet.link import (
-    ETHERTYPE_ARP,
-    ETHERTYPE_IPV4,
-    ETHERTYPE_IPV6,
-    add_tag,
-    is_wrapped,
-    link_header,
-    unwrap,
-)
-from sensor.packet.network import arp, extensions, ipv4, ipv6, is_extension
-from sensor.packet.transport import transport_header
+from sensor.packet.columns import DecodeError, PacketKind, Packets, TunnelType, packet_columns
+from sensor.packet.ethertype import ETHERTYPE_IPV4
+from sensor.packet.fragment import TOTALS as FRAGMENT_TOTALS
+from sensor.packet.fragment import fragment_table, is_fragment, track
+from sensor.packet.inner import Tunnels, enter, innermost, tunnels_state
+from sensor.packet.link import add_tag, is_wrapped, link_header, unwrap
+from sensor.packet.stack import network_header
+from sensor.packet.tunnel import may_carry
 from sensor.packet.wire import signed
 
-#: Rows of the largest batch: about 126 MB. Sources cut their batches far below it.
+#: Rows of the largest batch: about 143 MB. Sources cut their batches far below it.
 MAX_ROWS = 1 << 20
 
 #: A packet this far ahead of the one before it (ns) is counted as a jump: a
@@ -40,11 +36,24 @@ JUMP = 3_600_000_000_000
 _NONE = int(DecodeError.NONE)
 _EMPTY = int(DecodeError.EMPTY_FRAME)
 _UNKNOWN_LINK_TYPE = int(DecodeError.UNKNOWN_LINK_TYPE)
-_OTHER = int(PacketKind.OTHER)
 _LAST_TIME = np.iinfo(np.int64).max
 
 _TOTALS = ("frames", "bytes", "truncated", "late_packets", "time_jumps")
 _FRAMES, _BYTES, _TRUNCATED, _LATE, _JUMPS = range(5)
+
+#: How a walk inwards can end without a packet.
+_INNER_CAUSES = (
+    DecodeError.NONE,
+    DecodeError.TRUNCATED_NETWORK,
+    DecodeError.BAD_IP_VERSION,
+    DecodeError.BAD_IP_HEADER_LENGTH,
+    DecodeError.BAD_IP_TOTAL_LENGTH,
+    DecodeError.TOO_MANY_LAYERS,
+    DecodeError.BAD_ARP,
+    DecodeError.TRUNCATED_TUNNEL,
+    DecodeError.BAD_TUNNEL,
+    DecodeError.PROTECTED_LINK,
+)
 
 Counts = npt.NDArray[np.int64]
 _Scalar = TypeVar("_Scalar", bound=np.generic)
@@ -67,6 +76,8 @@ class DecodeState(NamedTuple):
         int64, shape (65536,): frames by unknown link type.
     blank
         `PACKET`, shape (1,): the row that each frame starts from.
+    tunnels
+        Of the walk inwards, and the fragments.
     """
 
     clock: Counts
@@ -75,12 +86,14 @@ class DecodeState(NamedTuple):
     kinds: Counts
     link_types: Counts
     blank: Packets
+    tunnels: Tunnels
 
 
-def _decode_state() -> DecodeState:
+def _decode_state(wants_outer: int, key: tuple[int, int]) -> DecodeState:
     """Return the state before the first packet."""
     blank = packet_columns(1)
     blank["payload_offset"] = -1
+    blank["outer_offset"] = -1
     return DecodeState(
         clock=np.zeros(2, np.int64),
         totals=np.zeros(len(_TOTALS), np.int64),
@@ -88,49 +101,8 @@ def _decode_state() -> DecodeState:
         kinds=np.zeros(len(PacketKind), np.int64),
         link_types=np.zeros(1 << 16, np.int64),
         blank=blank,
+        tunnels=tunnels_state(wants_outer, fragment_table(key)),
     )
-
-
-@kernel
-def network_header(data: Bytes, at: Int, end: Int, wire_end: Int, ethertype: Int, row: Row) -> Int:
-    """Decode what an EtherType announces, down to the payload.
-
-    Whatever uncovers an inner packet (tags, labels, tunnels) comes back here
-    with its EtherType and offset.
-
-    Parameters
-    ----------
-    data
-        uint8, shape (bytes,).
-    at, end
-        The network header's first byte, and the one behind the last captured byte.
-    wire_end
-        Where the frame ended on the wire, as an offset in `data`.
-    ethertype
-        0 for nothing that this package decodes.
-    row
-        One `PACKET`, written.
-
-    Returns
-    -------
-    error
-        `DecodeError`.
-    """
-    if ethertype == ETHERTYPE_IPV4:
-        at, stop, error = ipv4(data, at, end, wire_end, row)
-    elif ethertype == ETHERTYPE_IPV6:
-        at, stop, error = ipv6(data, at, end, wire_end, row)
-    elif ethertype == ETHERTYPE_ARP:
-        return arp(data, at, end, wire_end, row)
-    else:
-        row.kind = _OTHER
-        return _NONE
-    end = min(end, stop)
-    if error == _NONE and is_extension(row):
-        at, error = extensions(data, at, end, stop, row)
-    if error == _NONE:
-        error = transport_header(data, at, end, stop, row)
-    return error
 
 
 @kernel
@@ -148,9 +120,10 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
     state
         Clock and counters, updated.
     """
-    clock, totals, errors, kinds, link_types, blank = state
+    clock, totals, errors, kinds, link_types, blank, tunnels = state
     latest, begun = clock[0], clock[1]
     size = signed(data.shape[0])
+    octets, cut_frames = 0, 0
     for i in range(frames.shape[0]):
         frame = frames[i]
         packets[i] = blank[0]
@@ -175,19 +148,31 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
             add_tag(signed(frame.vlan_tci), row)
         error = _EMPTY
         if captured > 0:
-            ethertype, at, error = link_header(data, start, start + captured, link_type, row)
-            if is_wrapped(ethertype):
-                ethertype, at, error = unwrap(data, at, start + captured, ethertype, row)
+            end, wire_end = start + captured, start + length
+            ethertype, at, error = link_header(data, start, end, link_type, row)
+            if ethertype != ETHERTYPE_IPV4 and is_wrapped(ethertype):
+                ethertype, at, error = unwrap(data, at, end, ethertype, row)
             if error == _NONE:
-                error = network_header(data, at, start + captured, start + length, ethertype, row)
+                error, part = network_header(data, at, end, wire_end, ethertype, row)
+                if is_fragment(row):
+                    row.error = error
+                    track(row, part, tunnels.fragments)
+                if error == _NONE and may_carry(ethertype, row):
+                    enter(tunnels.layer[0], at, end, wire_end, ethertype, row)
+                    innermost(data, row, tunnels)
+                    if tunnels.wants_outer[0]:
+                        packets[i] = tunnels.kept[0]
+                    error = signed(packets[i].error)
         row.error = error
         if error == _UNKNOWN_LINK_TYPE:
             link_types[link_type] += 1
-        totals[_FRAMES] += 1
-        totals[_BYTES] += length
-        totals[_TRUNCATED] += captured < length
-        errors[error] += 1
+        octets += length
+        cut_frames += captured < length
+        errors[np.uint64(error)] += 1
         kinds[row.kind] += 1
+    totals[_FRAMES] += frames.shape[0]
+    totals[_BYTES] += octets
+    totals[_TRUNCATED] += cut_frames
     clock[0], clock[1] = latest, begun
 
 
@@ -205,18 +190,29 @@ class Decoder:
     ----------
     capacity
         Rows to hold room for from the start: the usual batch. At most `MAX_ROWS`.
+    tunnels
+        Which packet of a tunnelled frame its row describes. ``"inner"``: the
+        innermost IP packet. ``"outer"``: the outermost one, as if the tunnel
+        were its payload; the tunnel's fields are set all the same.
+    key
+        128-bit secret of the fragment table, as two words. Live it should be
+        random, so that nobody can choose whose fragments are forgotten.
 
     Raises
     ------
     ValueError
-        When `capacity` is not in 1 .. `MAX_ROWS`.
+        When `capacity` is not in 1 .. `MAX_ROWS`, or `tunnels` is neither word.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(
+        self, capacity: int, *, tunnels: Literal["inner", "outer"] = "inner", key: tuple[int, int] = (0, 0)
+    ) -> None:
         if not 1 <= capacity <= MAX_ROWS:
             raise ValueError(f"capacity must be 1 .. {MAX_ROWS}, not {capacity}")
+        if tunnels not in ("inner", "outer"):
+            raise ValueError(f"tunnels must be 'inner' or 'outer', not {tunnels!r}")
         self._packets = packet_columns(capacity)
-        self._state = _decode_state()
+        self._state = _decode_state(int(tunnels == "outer"), key)
 
     @property
     def latest(self) -> int:
@@ -261,7 +257,13 @@ class Decoder:
         return packets
 
     def counters(self) -> dict[str, int]:
-        """Return totals, then rows by error (``error_*``) and by kind (``kind_*``)."""
+        """Return totals, then rows by error, by kind and by tunnel, walks inwards that failed, and fragments.
+
+        ``tunnels_*``: rows by what carried them (their `TunnelType`). ``inner_*``:
+        tunnels that led to nothing that could be decoded, by `DecodeError`;
+        ``inner_other`` to something whole that is neither IP nor ARP.
+        ``ordinary_on_tunnel_port``: datagrams that only share a tunnel's port.
+        """
         state = self._state
         counts = {name: int(state.totals[i]) for i, name in enumerate(_TOTALS)}
         for code in DecodeError:
@@ -269,7 +271,22 @@ class Decoder:
                 counts[f"error_{code.name.lower()}"] = int(state.errors[code])
         for kind in PacketKind:
             counts[f"kind_{kind.name.lower()}"] = int(state.kinds[kind])
+        return counts | self._tunnel_counters() | self._fragment_counters()
+
+    def _tunnel_counters(self) -> dict[str, int]:
+        state = self._state.tunnels
+        counts = {"ordinary_on_tunnel_port": int(state.ordinary[0])}
+        for kind in TunnelType:
+            if kind != TunnelType.NONE:
+                counts[f"tunnels_{kind.name.lower()}"] = int(state.carried[kind])
+        for code in _INNER_CAUSES:
+            name = "other" if code == DecodeError.NONE else code.name.lower()
+            counts[f"inner_{name}"] = int(state.undecoded[code])
         return counts
+
+    def _fragment_counters(self) -> dict[str, int]:
+        totals = self._state.tunnels.fragments.totals
+        return {name: int(totals[i]) for i, name in enumerate(FRAGMENT_TOTALS)}
 
     def unknown_link_types(self) -> dict[int, int]:
         """Return frames by LINKTYPE number, for the link types that cannot be decoded."""

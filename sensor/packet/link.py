@@ -7,41 +7,49 @@ go into the row.
 
 Rules: an EtherType of 0 means "a whole frame of something else" (STP, LLDP
 without SNAP, netlink); link types without an EtherType are given the one that
-their protocol would have on Ethernet, and the row's stays 0.
+their protocol would have on Ethernet, and the row's stays 0. VLAN ids are those
+of this, the outermost link: tags inside a tunnel are another network's.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from sensor.kernel import Int, Row, kernel
+from sensor.kernel import Int, Row, kernel, outlined
 from sensor.packet.batch import Bytes
 from sensor.packet.columns import DecodeError
+from sensor.packet.ethertype import (
+    ANY_IP,
+    ETHERNET,
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    FIRST_ETHERTYPE,
+    LLC,
+    OTHER,
+    PPP,
+    is_spacer,
+    is_tag,
+    llc,
+    ppp,
+    tag_bytes,
+    type_or_length,
+)
+from sensor.packet.serial import family_ethertype, line_header
 from sensor.packet.wire import be16, be32, be48, signed, u8
-
-ETHERTYPE_IPV4 = 0x0800
-ETHERTYPE_ARP = 0x0806
-ETHERTYPE_IPV6 = 0x86DD
+from sensor.packet.wireless import capture_header, wlan
 
 #: VLAN tags, the NIC's stripped one included. Real networks use two; a longer
 #: chain is an attempt to cost time.
 MAX_TAGS = 8
 
-_OTHER = 0  # nothing that this package decodes
-_LLC = 4  # IEEE 802.2 follows; Linux's ETH_P_802_2, which cooked captures write
-_FIRST_ETHERTYPE = 0x0600  # IEEE 802.3, 3.2.6: below it the field is a length
+#: Tags with and without a VLAN, LLC, bridged Ethernet, in one link header.
+MAX_WRAPPERS = 12
 
 _NONE = int(DecodeError.NONE)
 _TRUNCATED = int(DecodeError.TRUNCATED_LINK)
 _UNKNOWN = int(DecodeError.UNKNOWN_LINK_TYPE)
 _TOO_MANY = int(DecodeError.TOO_MANY_LAYERS)
 _BAD_VERSION = int(DecodeError.BAD_IP_VERSION)
-
-
-@kernel
-def is_tag(ethertype: Int) -> bool:
-    """Return whether a VLAN tag follows: 802.1Q, 802.1ad, and the two older QinQ values."""
-    return ethertype in (0x8100, 0x88A8, 0x9100, 0x9200)
 
 
 @kernel
@@ -56,47 +64,36 @@ def add_tag(tci: Int, row: Row) -> None:
 
 
 @kernel
-def vlan_tags(data: Bytes, at: Int, end: Int, ethertype: Int, row: Row) -> tuple[Int, Int, Int]:
-    """Walk VLAN tags in any order (IEEE 802.1Q, 9.6); return what follows them."""
-    while is_tag(ethertype):
-        if row.vlan_tags >= MAX_TAGS:
-            return _OTHER, at, _TOO_MANY
-        if at + 4 > end:
-            return _OTHER, at, _TRUNCATED
+def tag(data: Bytes, at: Int, end: Int, ethertype: Int, row: Row) -> tuple[Int, Int, Int]:
+    """Read one tag (IEEE 802.1Q, 9.6), with a VLAN or without; return what follows it."""
+    size = tag_bytes(ethertype)
+    if is_tag(ethertype) and row.vlan_tags >= MAX_TAGS:
+        return OTHER, at, _TOO_MANY
+    if at + size > end:
+        return OTHER, at, _TRUNCATED
+    if is_tag(ethertype):
         add_tag(be16(data, at), row)
-        ethertype = be16(data, at + 2)
-        at += 4
-        if ethertype < _FIRST_ETHERTYPE:
-            ethertype = _LLC
-    return ethertype, at, _NONE
-
-
-@kernel
-def llc(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
-    """Read an IEEE 802.2 header; only SNAP with OUI 0 holds an EtherType (RFC 1042)."""
-    if at + 3 > end:
-        return _OTHER, at, _TRUNCATED
-    if u8(data, at) != 0xAA or u8(data, at + 1) != 0xAA or u8(data, at + 2) != 0x03:
-        return _OTHER, at + 3, _NONE
-    if at + 8 > end:
-        return _OTHER, at, _TRUNCATED
-    ethertype = be16(data, at + 6)
-    if be16(data, at + 3) != 0 or u8(data, at + 5) != 0 or ethertype < _FIRST_ETHERTYPE:
-        return _OTHER, at + 8, _NONE
-    return ethertype, at + 8, _NONE
+    return type_or_length(be16(data, at + size - 2)), at + size, _NONE
 
 
 @kernel
 def ethernet(data: Bytes, at: Int, end: Int, row: Row) -> tuple[Int, Int, Int]:
     """LINKTYPE 1: two MAC addresses and a type that may be a length."""
     if at + 14 > end:
-        return _OTHER, at, _TRUNCATED
+        return OTHER, at, _TRUNCATED
     row.dst_mac = be48(data, at)
     row.src_mac = be48(data, at + 6)
-    ethertype = be16(data, at + 12)
-    if ethertype < _FIRST_ETHERTYPE:
-        ethertype = _LLC
-    return ethertype, at + 14, _NONE
+    return type_or_length(be16(data, at + 12)), at + 14, _NONE
+
+
+@kernel
+def switch_tagged(data: Bytes, at: Int, end: Int, size: Int, row: Row) -> tuple[Int, Int, Int]:
+    """LINKTYPE 281, 284 and 285: a switch chip's tag of `size` bytes behind the MAC addresses."""
+    if at + 14 + size > end:
+        return OTHER, at, _TRUNCATED
+    row.dst_mac = be48(data, at)
+    row.src_mac = be48(data, at + 6)
+    return type_or_length(be16(data, at + 12 + size)), at + 14 + size, _NONE
 
 
 @kernel
@@ -108,7 +105,7 @@ def linux_cooked(data: Bytes, at: Int, end: Int, version: Int, row: Row) -> tupl
     """
     size = 16 if version == 1 else 20
     if at + size > end:
-        return _OTHER, at, _TRUNCATED
+        return OTHER, at, _TRUNCATED
     if version == 1:
         hardware, length, address = be16(data, at + 2), be16(data, at + 4), at + 6
         ethertype = be16(data, at + 14)
@@ -117,41 +114,78 @@ def linux_cooked(data: Bytes, at: Int, end: Int, version: Int, row: Row) -> tupl
         ethertype = be16(data, at)
     row.src_mac = be48(data, address) if length == 6 else np.uint64(0)
     foreign = hardware in (770, 803, 824)
-    if foreign or (ethertype < _FIRST_ETHERTYPE and ethertype != _LLC):
-        ethertype = _OTHER
+    if foreign or (ethertype < FIRST_ETHERTYPE and ethertype != LLC):
+        ethertype = OTHER
     return ethertype, at + size, _NONE
 
 
 @kernel
 def loopback(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
-    """LINKTYPE 0 and 108: an address family in either byte order.
-
-    2 is IPv4 everywhere; IPv6 is 10 on Linux, 24 on NetBSD and OpenBSD, 28 on
-    FreeBSD, 30 on macOS.
-    """
+    """LINKTYPE 0 and 108: an address family in either byte order."""
     if at + 4 > end:
-        return _OTHER, at, _TRUNCATED
+        return OTHER, at, _TRUNCATED
     family = be32(data, at)
     if family > 0xFFFF:  # written by a little-endian host
         family = family >> 24 | (family >> 8 & 0xFF00) | (family & 0xFFFF) << 16
-    if family == 2:
-        return ETHERTYPE_IPV4, at + 4, _NONE
-    if family in (10, 24, 28, 30):
-        return ETHERTYPE_IPV6, at + 4, _NONE
-    return _OTHER, at + 4, _NONE
+    return family_ethertype(family), at + 4, _NONE
 
 
 @kernel
 def raw_ip(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
     """LINKTYPE 101, and 12 and 14 as older files have it: the IP version is the first nibble."""
     if at >= end:
-        return _OTHER, at, _TRUNCATED
+        return OTHER, at, _TRUNCATED
     version = u8(data, at) >> 4
     if version == 4:
         return ETHERTYPE_IPV4, at, _NONE
     if version == 6:
         return ETHERTYPE_IPV6, at, _NONE
-    return _OTHER, at, _BAD_VERSION
+    return OTHER, at, _BAD_VERSION
+
+
+@kernel
+def wireless(data: Bytes, at: Int, end: Int, link_type: Int, row: Row) -> tuple[Int, Int, Int]:
+    """LINKTYPE 105, and 119, 127, 163 and 192, which put a capture program's header before it."""
+    what, at, error, form = capture_header(data, at, end, link_type)
+    if error != _NONE or what in (OTHER, ETHERNET):
+        return what, at, error
+    what, at, error, dst, src = wlan(data, at, end, form)
+    if dst >= 0:
+        row.dst_mac = be48(data, dst)
+        row.src_mac = be48(data, src)
+    return what, at, error
+
+
+@outlined
+def rare_link(data: Bytes, at: Int, end: Int, link_type: Int, row: Row) -> tuple[Int, Int, Int]:
+    """Decode the link layers that are not Ethernet; parameters and result are those of `link_header`."""
+    named = True
+    if link_type == 113:
+        ethertype, at, error = linux_cooked(data, at, end, 1, row)
+    elif link_type == 276:
+        ethertype, at, error = linux_cooked(data, at, end, 2, row)
+    elif link_type in (105, 119, 127, 163, 192):
+        ethertype, at, error = wireless(data, at, end, link_type, row)
+    elif link_type in (281, 284):
+        ethertype, at, error = switch_tagged(data, at, end, 4, row)
+    elif link_type == 285:
+        ethertype, at, error = switch_tagged(data, at, end, 8, row)
+    elif link_type in (12, 14, 101):
+        ethertype, at, error = raw_ip(data, at, end)
+        named = False
+    elif link_type == 228:
+        ethertype, error, named = ETHERTYPE_IPV4, _NONE, False
+    elif link_type == 229:
+        ethertype, error, named = ETHERTYPE_IPV6, _NONE, False
+    elif link_type in (0, 108):
+        ethertype, at, error = loopback(data, at, end)
+        named = False
+    else:
+        ethertype, at, error = line_header(data, at, end, link_type)
+        named = link_type in (100, 104, 106, 107, 123, 138) and ethertype < ETHERNET
+    if named and error == _NONE:
+        row.ethertype = ethertype
+    return ethertype, at, error
 
 
 @kernel
@@ -177,44 +211,44 @@ def link_header(data: Bytes, at: Int, end: Int, link_type: Int, row: Row) -> tup
     """
     if link_type == 1:
         ethertype, at, error = ethernet(data, at, end, row)
-    elif link_type == 113:
-        ethertype, at, error = linux_cooked(data, at, end, 1, row)
-    elif link_type == 276:
-        ethertype, at, error = linux_cooked(data, at, end, 2, row)
-    elif link_type in (12, 14, 101):
-        return raw_ip(data, at, end)
-    elif link_type == 228:
-        return ETHERTYPE_IPV4, at, _NONE
-    elif link_type == 229:
-        return ETHERTYPE_IPV6, at, _NONE
-    elif link_type in (0, 108):
-        return loopback(data, at, end)
-    else:
-        return _OTHER, at, _UNKNOWN
-    row.ethertype = ethertype
-    return ethertype, at, error
+        row.ethertype = ethertype
+        return ethertype, at, error
+    return rare_link(data, at, end, link_type, row)
 
 
 @kernel
 def is_wrapped(ethertype: Int) -> bool:
     """Return whether `unwrap` has something to do."""
-    return ethertype == _LLC or is_tag(ethertype)
+    return ethertype == LLC or ethertype >= ETHERNET or is_tag(ethertype) or is_spacer(ethertype)
 
 
-@kernel
+@outlined
 def unwrap(data: Bytes, at: Int, end: Int, ethertype: Int, row: Row) -> tuple[Int, Int, Int]:
-    """Resolve VLAN tags and SNAP, in either order, down to the innermost EtherType.
+    """Resolve tags, SNAP, PPP and bridged Ethernet, in any order, down to the innermost EtherType.
 
     Apart from `link_header`, so that an untagged frame pays nothing for it.
     Parameters and result are those of `link_header`.
     """
     row.ethertype = 0
-    ethertype, at, error = vlan_tags(data, at, end, ethertype, row)
-    if ethertype == _LLC:
-        ethertype, at, error = llc(data, at, end)
-    if error == _NONE:
-        ethertype, at, error = vlan_tags(data, at, end, ethertype, row)
-    if ethertype < _FIRST_ETHERTYPE:
-        ethertype = _OTHER
+    error, count, known = _NONE, 0, False
+    while error == _NONE and is_wrapped(ethertype):
+        if count == MAX_WRAPPERS:
+            return OTHER, at, _TOO_MANY
+        count += 1
+        if ethertype == LLC:
+            if known:
+                break
+            known = True
+            ethertype, at, error = llc(data, at, end)
+        elif ethertype == ETHERNET:
+            ethertype, at, error = ethernet(data, at, end, row)
+        elif ethertype == PPP:
+            return ppp(data, at, end)
+        elif ethertype == ANY_IP:
+            return raw_ip(data, at, end)
+        else:
+            ethertype, at, error = tag(data, at, end, ethertype, row)
+    if ethertype < FIRST_ETHERTYPE:
+        ethertype = OTHER
     row.ethertype = ethertype
     return ethertype, at, error

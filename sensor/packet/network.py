@@ -48,6 +48,45 @@ def mapped(address: Int) -> np.uint64:
 
 
 @kernel
+def ip_error(data: Bytes, at: Int, end: Int, ethertype: Int) -> Int:
+    """Return why no whole IPv4 or IPv6 header stands at `at`; `NONE` where one does.
+
+    What this lets through, `ipv4` and `ipv6` read without error, IPv4 options included.
+    """
+    if at + (20 if ethertype == 0x0800 else 40) > end:
+        return _TRUNCATED
+    first = u8(data, at)
+    if first >> 4 != (4 if ethertype == 0x0800 else 6):
+        return _BAD_VERSION
+    if ethertype != 0x0800:
+        return _NONE
+    header, length = (first & 0x0F) * 4, be16(data, at + 2)
+    if header < 20:
+        return _BAD_HEADER
+    if length != 0 and length < header:
+        return _BAD_TOTAL
+    return _TRUNCATED if at + header > end else _NONE
+
+
+@kernel
+def is_arp(data: Bytes, at: Int, end: Int) -> bool:
+    """Return whether a whole ARP packet for IPv4 over Ethernet stands at `at`."""
+    return at + 28 <= end and be32(data, at) == 0x0001_0800 and be16(data, at + 4) == 0x0604
+
+
+@kernel
+def forget(row: Row) -> None:
+    """Clear what the network and transport headers wrote: an inner packet's follow."""
+    row.src_hi = row.src_lo = row.dst_hi = row.dst_lo = np.uint64(0)
+    row.payload_offset = -1
+    row.ip_bytes = row.payload_bytes = row.payload_captured = 0
+    row.tcp_seq = row.tcp_ack = row.fragment_id = 0
+    row.src_port = row.dst_port = row.tcp_window = row.fragment_offset = row.arp_operation = 0
+    row.ip_version = row.protocol = row.ttl = row.tcp_flags = 0
+    row.more_fragments = row.fragment_flags = 0
+
+
+@kernel
 def arp(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> Int:
     """Read an ARP packet (RFC 826); addresses are kept for IPv4 alone. Return the error."""
     if at + 8 > end:
@@ -154,15 +193,21 @@ def is_extension(row: Row) -> bool:
 
 
 @kernel
-def extensions(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> tuple[Int, Int]:
-    """Walk extension headers (RFC 8200, 4; RFC 4302, 2.2); return (offset behind them, error).
+def extensions(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> tuple[Int, Int, Int]:
+    """Walk extension headers (RFC 8200, 4; RFC 4302, 2.2).
 
     The chain ends at a fragment that is not the first: what follows is the
     middle of something. `protocol` becomes the last next header, and 0 when the
     chain is cut off.
+
+    Returns
+    -------
+    (at, part, error)
+        Offset behind the headers, and behind the last fragment header (`at` as given without one).
     """
     count = 0
     error = _NONE
+    part = at
     while error == _NONE and is_extension(row):
         protocol = row.protocol
         size = signed(8)
@@ -175,6 +220,7 @@ def extensions(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> tuple
             row.fragment_offset = offset & 0xFFF8
             row.more_fragments = offset & 1
             row.fragment_id = be32(data, at + 4)
+            part = at + 8
         elif protocol == _AUTHENTICATION:
             size = (u8(data, at + 1) + 2) * 4
         else:
@@ -187,4 +233,4 @@ def extensions(data: Bytes, at: Int, end: Int, wire_end: Int, row: Row) -> tuple
             count += 1
     if error != _NONE:
         row.protocol = 0
-    return at, error
+    return at, part, error

@@ -1,5 +1,7 @@
 """Integers as they stand on the wire: big-endian, at any alignment.
 
+Little-endian are only the headers that capture programs put before a frame.
+
 None of these looks at the captured length: the caller has checked that
 ``at + width <= end``. Everything up to 32 bits comes back as int64, so that
 offsets and lengths never mix signed with unsigned; 48 and 64 bits are keys,
@@ -55,3 +57,18 @@ def be48(data: Bytes, at: Int) -> np.uint64:
 def be64(data: Bytes, at: Int) -> np.uint64:
     """Return the 64 bits at `at`: half of an IPv6 address."""
     return np.uint64(be32(data, at)) << np.uint64(32) | np.uint64(be32(data, at + 4))
+
+
+@kernel
+def le16(data: Bytes, at: Int) -> Int:
+    """Return the 16 bits at `at`, least significant byte first."""
+    i = np.uint64(at)
+    return signed(data[i]) | signed(data[i + _1]) << 8
+
+
+@kernel
+def le32(data: Bytes, at: Int) -> Int:
+    """Return the 32 bits at `at`, least significant byte first."""
+    i = np.uint64(at)
+    low = signed(data[i]) | signed(data[i + _1]) << 8
+    return low | signed(data[i + _2]) << 16 | signed(data[i + _3]) << 24

@@ -79,7 +79,7 @@ def test_counters_account_for_every_frame():
     assert counters["frames"] == 6
     assert counters["bytes"] == 102 + 102 + 42 + 60 + 60 + 102
     assert counters["truncated"] == 3
-    assert [counters[f"kind_{kind.name.lower()}"] for kind in PacketKind] == [2, 1, 1, 2]
+    assert [counters[f"kind_{kind.name.lower()}"] for kind in PacketKind] == [2, 1, 1, 2, 0]
     errors = {name: count for name, count in counters.items() if name.startswith("error_") and count}
     assert errors == {"error_empty_frame": 1, "error_truncated_link": 1}
     assert len([name for name in counters if name.startswith("error_")]) == len(DecodeError) - 1
