@@ -23,7 +23,7 @@ TARGET_ROOM = 96
 AGENT_ROOM = 96
 SERVER_ROOM = 48
 ALPN_ROOM = 16
-METHOD_ROOM = 8
+METHOD_ROOM = 16
 JA4_BYTES = 36
 
 
@@ -45,7 +45,7 @@ class ClaimFlag(enum.IntFlag):
 #: One flow's claims. A text is its first ``*_bytes`` bytes.
 CLAIM = record_dtype(
     [
-        ("flags", np.uint16),  # ClaimFlag
+        ("claim_flags", np.uint16),  # ClaimFlag (a record's `flags` are numpy's own)
         ("dns_type", np.uint16),  # of the first question; 0 none
         ("dns_answers", np.uint16),  # the response's answer count
         ("tls_offered", np.uint16),  # highest version that the client offered; 0 unknown
@@ -80,7 +80,21 @@ CLAIM_SCRATCH = record_dtype(
         ("block", np.uint8, (64,)),
         ("block_bytes", np.int64),  # of the block, filled
         ("total_bytes", np.int64),  # of the message so far
-        ("codes", np.uint16, (256,)),  # to be sorted
+        ("codes", np.uint16, (512,)),  # a hello's extensions, to be sorted, and what goes with them
+        ("ciphers_at", np.int64),  # where a hello's lists stand in the batch, and how long they are
+        ("ciphers_bytes", np.int64),
+        ("signatures_at", np.int64),
+        ("signatures_bytes", np.int64),
+        ("alpn_at", np.int64),
+        ("alpn_bytes", np.int64),
+        ("extensions", np.int64),  # how many `codes` are
+        ("highest", np.int64),  # largest and smallest number among the versions; 0 none
+        ("lowest", np.int64),
+        ("client", np.int64),  # 1: the hello is a client's; 0: a server's; -1: there is none
+        ("hello_at", np.int64),  # the hello: where it begins, what of it is here, and its end
+        ("hello_stop", np.int64),
+        ("hello_end", np.int64),
+        ("server_name", np.int64),  # 1: there is such an extension
     ]
 )
 
@@ -163,7 +177,7 @@ def claim_fields(claim: np.void) -> Fields:
         fields = {"rdp.cookie": claim_text(claim, "target")}
     elif application == Application.TFTP:
         fields = {"file.name": claim_text(claim, "target")}
-    cuts = [name for flag, name in _CUTS.items() if claim["flags"] & flag]
+    cuts = [name for flag, name in _CUTS.items() if claim["claim_flags"] & flag]
     fields["claim.cut"] = ",".join(cuts)
     return {name: value for name, value in fields.items() if value != ""}
 
@@ -175,7 +189,7 @@ def _dns(claim: np.void, application: int) -> Fields:
     if kind:
         names = _NETBIOS_TYPES if application == Application.NBNS else DNS_TYPES
         fields["dns.question.type"] = names.get(kind, f"TYPE{kind}")
-    if claim["flags"] & ClaimFlag.RESPONSE:
+    if claim["claim_flags"] & ClaimFlag.RESPONSE:
         fields["dns.response_code"] = DNS_RCODES.get(rcode, f"RCODE{rcode}")
         fields["dns.answers_count"] = int(claim["dns_answers"])
     return fields
