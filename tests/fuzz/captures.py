@@ -18,6 +18,8 @@ from sensor.sources.zstd_frames import is_zstd
 
 #: Small, so that records lie across the buffer's end and make it grow.
 _BUFFER_BYTES = 48
+#: Bytes of a record before its frame, in the format that has fewest.
+_LEAST_HEADER = 12
 _PIECES = (1, 7, 40, 3)
 _BATCH_FRAMES = 5
 #: A compressed file of a few bytes can hold a million records.
@@ -52,9 +54,13 @@ def _read(path: str) -> tuple[list, list, dict[str, int]]:
     frames = []
     with contextlib.suppress(CaptureError):  # no capture at all: the warnings say so
         for number, batch in enumerate(source):
+            behind = 0
             for row in batch.frames:
                 start, stop = int(row.offset), int(row.offset) + int(row.caplen)
-                assert 0 <= start <= stop <= len(batch.data), f"a frame at {start}..{stop}"
+                assert behind + _LEAST_HEADER <= start <= stop <= len(batch.data), (
+                    f"a frame at {start}..{stop}"
+                )
+                behind = stop
                 assert row.caplen <= row.wirelen
                 frames.append((row.tolist()[1:], batch.data[start:stop].tobytes()))
             if number == _MOST_BATCHES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -35,18 +36,19 @@ def replay(form: str, targets: Sequence[str] = ()) -> dict[tuple[str, str], str]
     Raises
     ------
     subprocess.CalledProcessError
-        The process itself ended with an error.
+        The process itself ended with an error. An input that never comes to an
+        end is a value, and the last one.
     """
+    command = [sys.executable, str(HERE / "replay.py"), *targets]
     done = subprocess.run(
-        [sys.executable, str(HERE / "replay.py"), *targets],
-        env=_environment(form),
-        stdout=subprocess.PIPE,
-        text=True,
-        timeout=_LONGEST_SECS,
-        check=True,
+        command, env=_environment(form), stdout=subprocess.PIPE, text=True, timeout=_LONGEST_SECS, check=False
     )
-    lines = (json.loads(line) for line in done.stdout.splitlines())
-    return {(target, data): value for target, data, value in lines}
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    if done.returncode == -signal.SIGALRM:
+        lines.append("RAISED nothing, and never ended: no input behind it was run")
+    elif done.returncode:
+        raise subprocess.CalledProcessError(done.returncode, command, done.stdout[-_SHOWN:])
+    return {(target, data): value for (target, data), value in zip(lines[::2], lines[1::2], strict=True)}
 
 
 def differing(results: dict[str, dict[tuple[str, str], str]]) -> list[str]:
@@ -57,7 +59,7 @@ def differing(results: dict[str, dict[tuple[str, str], str]]) -> list[str]:
         for (target, data), value in values.items():
             if value.startswith("RAISED"):
                 found.append(f"{target} {form}: {value[:_SHOWN]}: {data}")
-            elif value != results[first][target, data]:
+            elif value != results[first].get((target, data), value):
                 found.append(f"{target} {form} differs from {first}: {data}")
     return found
 

@@ -37,6 +37,7 @@ class Frame(NamedTuple):
     link_type: int = ETHERNET
     missing: int = 0  # bytes that were on the wire and not captured
     tagged: bool = False  # the NIC stripped a VLAN tag
+    outer: bool = False  # tunnels are not to be looked into
     time: int = _START
 
 
@@ -78,7 +79,8 @@ def check_row(row: dict[str, int], start: int, frame: Frame) -> None:
 
 def decoded(frames: Sequence[Frame], rows_a_batch: int, *, alone: bool = True) -> tuple[list, dict[str, int]]:
     """Return the rows of `frames` and the decoder's counters, `rows_a_batch` frames at a time."""
-    decoder = Decoder(max(1, min(rows_a_batch, len(frames))))
+    outer = bool(frames) and frames[0].outer
+    decoder = Decoder(max(1, min(rows_a_batch, len(frames))), tunnels="outer" if outer else "inner")
     shift = 0 if alone else len(_BEFORE)
     rows: list[dict[str, int]] = []
     for first in range(0, len(frames), rows_a_batch):
@@ -103,16 +105,17 @@ def one_frame(frame: Frame) -> object:
     return result
 
 
-def head(link_type: int = ETHERNET, missing: int = 0, *, tagged: bool = False) -> bytes:
-    """Return the bytes before a frame that say how it was captured."""
-    return struct.pack("<HB", link_type | tagged << 15, missing)
+def head(link_type: int = ETHERNET, missing: int = 0, *, tagged: bool = False, outer: bool = False) -> bytes:
+    """Return the bytes before a frame that say how it was captured, and how it is to be decoded."""
+    return struct.pack("<HB", link_type | tagged << 15 | outer << 14, missing)
 
 
 def frame_of(data: bytes) -> Frame:
-    """Return the frame that fuzz bytes stand for: link type and stripped tag, missing bytes, frame."""
+    """Return the frame that fuzz bytes stand for: link type and flags, missing bytes, frame."""
     first, missing = struct.unpack("<HB", data[:HEAD_BYTES].ljust(HEAD_BYTES, b"\0"))
     missing = missing if missing < 128 else (missing - 127) * 32
-    return Frame(data[HEAD_BYTES:], first & 0x1FF, missing, tagged=bool(first >> 15))
+    tagged, outer = bool(first >> 15), bool(first >> 14 & 1)
+    return Frame(data[HEAD_BYTES:], first & 0x1FF, missing, tagged=tagged, outer=outer)
 
 
 def frame(data: bytes) -> object:
@@ -165,7 +168,8 @@ _BY_NUMBER = list(PREFIXES.values())
 def tunnel(data: bytes) -> object:
     """Decode one Ethernet frame that begins with a tunnel's prefix: its number, missing bytes, the rest."""
     number, missing = data[:2].ljust(2, b"\0")
-    return one_frame(Frame(_BY_NUMBER[number % len(_BY_NUMBER)] + data[2:], ETHERNET, missing))
+    whole = _BY_NUMBER[number % len(_BY_NUMBER)] + data[2:]
+    return one_frame(Frame(whole, ETHERNET, missing, outer=number >= 240))
 
 
 _PROTOCOLS = (craft.TCP, craft.UDP, craft.ICMP, 47)

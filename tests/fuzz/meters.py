@@ -19,7 +19,7 @@ from sensor.packet.decode import Decoder
 
 PACKET_BYTES = 8
 HEAD_BYTES = 2
-_MOST_PACKETS = 48
+_MOST_PACKETS = 24
 _SECOND = 10**9
 
 #: ns from packet to packet: around each timeout, back, and out of all bounds.

@@ -2,7 +2,9 @@
 
 The environment says which form the kernels have: plain Python
 (``NUMBA_DISABLE_JIT=1``), compiled, or compiled with bounds checks
-(``NUMBA_BOUNDSCHECK=1``). One line of JSON an input: target, input, value.
+(``NUMBA_BOUNDSCHECK=1``). Two lines of JSON an input: target and input before it is
+run, the value behind it. An input that takes too long kills the process, and so
+is the last one named.
 """
 
 # ruff: noqa: T201  (a command line prints)
@@ -10,12 +12,17 @@ The environment says which form the kernels have: plain Python
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import traceback
 import warnings
 
 from kept import kept
 from targets import TARGETS
+
+#: A target's first input may have to wait for its kernels to be compiled.
+_FIRST_SECS = 300
+_OTHERS_SECS = 20
 
 
 def value(target: str, data: bytes) -> str:
@@ -30,8 +37,12 @@ def value(target: str, data: bytes) -> str:
 def main() -> None:
     warnings.filterwarnings("ignore", "overflow encountered", RuntimeWarning)
     for target in sys.argv[1:] or TARGETS:
+        limit = _FIRST_SECS
         for data in kept(target):
-            print(json.dumps([target, data.hex(), value(target, data)]))
+            print(json.dumps([target, data.hex()]), flush=True)
+            signal.setitimer(signal.ITIMER_REAL, limit)
+            print(json.dumps(value(target, data)))
+            limit = _OTHERS_SECS
 
 
 if __name__ == "__main__":

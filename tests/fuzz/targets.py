@@ -48,6 +48,6 @@ TARGETS = {
     "fragment": Target(frames.fragment, seeds.fragment, _DECODER, 512),
     "pcap": Target(captures.capture, seeds.pcap, _READER, 512),
     "pcapng": Target(captures.capture, seeds.pcapng, _READER, 640),
-    "meter": Target(meters.meter, seeds.meter, _METER, 400),
+    "meter": Target(meters.meter, seeds.meter, _METER, 160),
     "claim": Target(claims.claim, seeds.claim, _DECODER, 640),
 }
