@@ -4,9 +4,10 @@ PYTHON ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 PCAP   ?= pcaps/demo.pcap
+SECS   ?= 60
 
 .DEFAULT_GOAL := help
-.PHONY: help replay install dev tools test lint bench bench-live clean
+.PHONY: help replay install dev tools test lint bench bench-live fuzz clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -44,6 +45,10 @@ bench: dev tools ## measure stages, memory and other programs on one capture, on
 
 bench-live: dev tools ## as root: measure what the sensor and other programs receive and lose on a virtual cable
 	$(BIN)/python tests/bench/live.py
+
+fuzz: dev ## fuzz each parser for SECS seconds (60), two at a time, and keep what reaches new code
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[fuzz]'
+	$(BIN)/python tests/fuzz/fuzz.py --secs $(SECS)
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis alerts.jsonl stats.json
