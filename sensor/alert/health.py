@@ -84,8 +84,8 @@ class Health:
 
     @property
     def quiet(self) -> bool:
-        """Whether no incident is open and no evidence is fading."""
-        return len(self._incidents) == 0 and not self.one_way
+        """Whether no incident is open."""
+        return len(self._incidents) == 0
 
     def see(self, seen: int, lost: int, now: int, model: Model) -> list[Alert]:
         """Note a batch of `seen` packets that ended at `now` (ns), and `lost` ones before it."""
@@ -109,7 +109,7 @@ class Health:
         found = [
             *self._pressure(sight),
             *self._loss(sight),
-            *self._direction(),
+            *self._direction(sight),
             *self._copies(sight),
         ]
         for kind, reason in found:
@@ -162,12 +162,12 @@ class Health:
         )
         return [("capture_loss", Reason("ack_gaps", share, 0.0, GAP_SHARE, "share", 1.0, text))]
 
-    def _direction(self) -> list[tuple[str, Reason]]:
+    def _direction(self, sight: Sight) -> list[tuple[str, Reason]]:
         flows = self._one + self._two
         if flows >= _FEWEST_FLOWS:
             share = self._one / flows
             self.one_way = share >= (_TWO_WAY_SHARE if self.one_way else ONE_WAY_SHARE)
-        if not self.one_way:
+        if not (self.one_way and sight.one_way):
             return []
         share = self._one / max(flows, 1.0)
         text = f"{share:.0%} of TCP connections with data show their one direction only"

@@ -104,8 +104,10 @@ def test_one_way_is_not_told_of_a_few_flows(health: Health):
 
 
 def test_it_stays_one_way_without_traffic(health: Health):
-    windows(health, [_SOUND._replace(one_way=100, two_way=0), *[_SOUND._replace(two_way=0)] * 30])
+    told = windows(health, [_SOUND._replace(one_way=100, two_way=0), *[_SOUND._replace(two_way=0)] * 30])
     assert health.one_way, "silence is no evidence of the other direction"
+    assert kinds(told) == [("one_way_mirror", Status.OPEN), ("one_way_mirror", Status.CLOSED)]
+    assert health.quiet
 
 
 def test_copies_are_told_when_they_are_left_out(health: Health):
