@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 import sensor
 from sensor.alert.alert import Observer
 from sensor.config.models import Config
+from sensor.crew import Crew
 from sensor.engine import Engine
 from sensor.errors import ConfigError, SensorError
 from sensor.heartbeat import Heartbeat
@@ -47,6 +48,12 @@ def repeatable_key(seed: int) -> tuple[int, int]:
     """Return the key that a replay with `seed` uses: same packets, same evictions."""
     digest = hashlib.sha256(f"span-sensor replay {seed}".encode()).digest()
     return int.from_bytes(digest[:8], "big"), int.from_bytes(digest[8:16], "big")
+
+
+def new_engine(config: Config, key: tuple[int, int]) -> Engine | Crew:
+    """Return an engine, with threads when the configuration has more than one worker."""
+    settings, workers = config.engine_settings(), config.capture.workers
+    return Engine(settings, key) if workers == 1 else Crew(settings, key, workers)
 
 
 def start_deliveries(config: Config, seen_by: Observer, when_full: WhenFull) -> list[Delivery]:
@@ -112,7 +119,7 @@ class Live:
             _LOG.info("preparing kernels (the first start compiles them, which takes a minute)")
             warm_up(settings)
             options = self._config.capture.model_dump(exclude={"interface", "exclude_own"})
-            engine = Engine(settings, secret_key())  # its tables take a while too
+            engine = new_engine(self._config, secret_key())  # its tables take a while too
             source = AfPacket(self._config.capture.interface, **options)
             self._exclude_own(source, self._config)
             line = Line(source, engine, [*self._printers, *deliveries])
@@ -200,7 +207,7 @@ def run_replay(
     CaptureError
         The source gave nothing that could be read.
     """
-    line = Line(source, Engine(config.engine_settings(), repeatable_key(config.sensor.seed)), outlets)
+    line = Line(source, new_engine(config, repeatable_key(config.sensor.seed)), outlets)
 
     def each() -> bool:
         after_batch(line)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sensor.alert.alert import Alert
+from sensor.crew import Crew
 from sensor.engine import Engine
 from sensor.sources.source import Source
 from sensor.telemetry import AlertTally, Snapshot
@@ -42,7 +43,7 @@ class Line:
         Where alerts go; may be replaced between two batches.
     """
 
-    def __init__(self, source: Source, engine: Engine, outlets: Sequence[Outlet]) -> None:
+    def __init__(self, source: Source, engine: Engine | Crew, outlets: Sequence[Outlet]) -> None:
         self.source = source
         self.engine = engine
         self.outlets = tuple(outlets)

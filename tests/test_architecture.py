@@ -40,6 +40,7 @@ FLOORS = {
     "systemd": 3,
     "warm_up": 3,
     "line": 4,
+    "crew": 4,
     "heartbeat": 4,
     "preflight": 4,
     "printer": 4,

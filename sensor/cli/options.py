@@ -36,6 +36,9 @@ Filter = Annotated[
     str | None, typer.Option("-F", "--bpf", metavar="FILTER", help="Capture filter, as for tcpdump.")
 ]
 Seed = Annotated[int | None, typer.Option("--seed", min=0, metavar="N", help="Seed of every random choice.")]
+Workers = Annotated[
+    int, typer.Option("--workers", min=1, max=16, metavar="N", help="Threads that meter flows; 1: none.")
+]
 Json = Annotated[
     bool, typer.Option("--json", metavar=FLAG, help="JSON on standard output, one object a line.")
 ]

@@ -19,6 +19,7 @@ from sensor.cli.options import (
     Sets,
     SeverityName,
     Verbose,
+    Workers,
     log_level,
 )
 from sensor.cli.started import started_up
@@ -37,6 +38,7 @@ def replay(
         "max", "--speed", metavar="max|N", help="As fast as it goes, or N times real time."
     ),
     seed: Seed = None,
+    workers: Workers = 1,
     sets: Sets = None,
     send: bool = typer.Option(False, "--send", metavar=FLAG, help="Send alerts to the configured sinks too."),
     fail_on: SeverityName | None = typer.Option(
@@ -52,7 +54,7 @@ def replay(
     standard output; a summary follows on standard error. The sinks of a
     configuration are left alone unless --send is given: a replay must not
     page anybody by accident. Same packets, same configuration, same seed:
-    same alerts.
+    same alerts, whatever --workers says.
 
     [bold]Examples[/bold]
 
@@ -71,7 +73,7 @@ def replay(
     from sensor.signals import Signals
 
     factor = _factor(speed)
-    settings = read_config(config, sets, seed=seed)
+    settings = read_config(config, sets, seed=seed, workers=workers)
     configure_log(log_level("warning", quiet=quiet, verbose=verbose), settings.logging.format)
     playback = Playback(settings, captures, factor, output, send=send, as_json=as_json, quiet=quiet)
     begun = time.monotonic()

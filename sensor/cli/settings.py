@@ -16,6 +16,7 @@ def read_config(
     interface: str | None = None,
     bpf: str | None = None,
     seed: int | None = None,
+    workers: int | None = None,
 ) -> Config:
     """Return file, environment, ``--set`` and options together; None stands for "not given".
 
@@ -28,6 +29,7 @@ def read_config(
         "capture.interface": ("-i", interface),
         "capture.bpf": ("-F", bpf),
         "sensor.seed": ("--seed", seed),
+        "capture.workers": ("--workers", workers),
     }
     options = {key: (name, value) for key, (name, value) in given.items() if value is not None}
     return load(path, sets or (), options=options)
