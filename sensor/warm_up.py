@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from sensor.engine import Engine
+from sensor.flow.record import FLOW_EVENT
+from sensor.flow.share import join_events
 from sensor.kernel import CACHE
 from sensor.packet.batch import FRAME, PacketBatch
 from sensor.settings import EngineSettings
@@ -48,6 +50,8 @@ def warm_up(settings: EngineSettings) -> None:
     engine = Engine(small, _KEY)
     engine.process(_batch(settings.feature.window_secs))
     engine.flush()
+    none = np.zeros(0, FLOW_EVENT)
+    join_events(none, none, 0)  # several workers need it
     if CACHE is not None:
         with contextlib.suppress(OSError):  # a cache that cannot be written to is done without
             os.close(os.open(_mark(CACHE), os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
