@@ -57,7 +57,7 @@ def _teaches(table: HostTable, slot: Int, one_way: Int) -> bool:
     kept as such: an invented sender's flows are a packet or two each.
     """
     row = table.rows[slot]
-    if one_way != 0 and row.packets_out >= _ALIVE_PACKETS * max(np.int64(row.flows_out), 1):
+    if one_way != 0 and row.packets_out >= _ALIVE_PACKETS * np.int64(max(row.flows_out, 1)):
         promote(table, slot)
         return True
     return row.packets_out > 0 and row.packets_in > 0 and row.standing == KNOWN
