@@ -40,6 +40,8 @@ _CAPWAP = int(TunnelType.CAPWAP)
 @kernel
 def is_tunnel_port(port: Int) -> bool:
     """Return whether a tunnel's header may stand in a datagram from or to `port`."""
+    if port < PORT_L2TP or port > PORT_VXLAN_LINUX:  # most ports need one comparison
+        return False
     return port in (
         PORT_L2TP,
         PORT_GTP_U,
