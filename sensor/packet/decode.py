@@ -17,10 +17,10 @@ import numpy.typing as npt
 from sensor.kernel import kernel, read_only
 from sensor.packet.batch import Bytes, Frames, PacketBatch
 from sensor.packet.columns import DecodeError, PacketKind, Packets, TunnelType, packet_columns
-from sensor.packet.ethertype import ETHERTYPE_IPV4
+from sensor.packet.ethertype import ETHERTYPE_IPV4, ETHERTYPE_IPV6
 from sensor.packet.fragment import TOTALS as FRAGMENT_TOTALS
 from sensor.packet.fragment import fragment_table, is_fragment, track
-from sensor.packet.inner import Tunnels, enter, innermost, tunnels_state
+from sensor.packet.inner import Tunnels, innermost, tunnels_state
 from sensor.packet.link import add_tag, is_wrapped, link_header, unwrap
 from sensor.packet.stack import network_header
 from sensor.packet.tunnel import may_carry
@@ -68,7 +68,7 @@ class DecodeState(NamedTuple):
     totals
         int64, shape (5,): frames, bytes, truncated, late packets, time jumps.
     errors
-        int64, shape (codes,): rows by `DecodeError`.
+        int64, shape (codes,): rows by `DecodeError`; `NONE` is not counted.
     kinds
         int64, shape (kinds,): rows by `PacketKind`.
     link_types
@@ -138,7 +138,8 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
         elif time < latest:
             totals[_LATE] += 1
         else:
-            totals[_JUMPS] += latest < _LAST_TIME - JUMP and time > latest + JUMP
+            if latest < _LAST_TIME - JUMP and time > latest + JUMP:
+                totals[_JUMPS] += 1
             latest = time
         row.time = latest
         row.wirelen = length
@@ -149,7 +150,7 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
         if captured > 0:
             end, wire_end = start + captured, start + length
             ethertype, at, error = link_header(data, start, end, link_type, row)
-            if ethertype != ETHERTYPE_IPV4 and is_wrapped(ethertype):
+            if ethertype not in (ETHERTYPE_IPV4, ETHERTYPE_IPV6) and is_wrapped(ethertype):
                 ethertype, at, error = unwrap(data, at, end, ethertype, row)
             if error == _NONE:
                 error, part = network_header(data, at, end, wire_end, ethertype, row)
@@ -157,17 +158,17 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
                     row.error = error
                     track(row, part, tunnels.fragments)
                 if error == _NONE and may_carry(ethertype, row):
-                    enter(tunnels.layer[0], at, end, wire_end, ethertype, row)
-                    innermost(data, row, tunnels)
+                    innermost(data, row, at, wire_end, ethertype, tunnels)
                     if tunnels.wants_outer[0]:
                         packets[i] = tunnels.kept[0]
                     error = signed(packets[i].error)
-        row.error = error
-        if error == _UNKNOWN_LINK_TYPE:
-            link_types[link_type] += 1
+        if error != _NONE:
+            row.error = error
+            errors[error] += 1
+            if error == _UNKNOWN_LINK_TYPE:
+                link_types[link_type] += 1
         octets += length
         cut_frames += captured < length
-        errors[np.uint64(error)] += 1
         kinds[row.kind] += 1
     totals[_FRAMES] += frames.shape[0]
     totals[_BYTES] += octets

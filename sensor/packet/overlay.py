@@ -26,7 +26,7 @@ PORT_MPLS = 6635
 PORT_VXLAN_LINUX = 8472  # what Linux used before IANA assigned one, and Flannel still does
 
 #: GTP-U extension headers of one packet; 5G uses one or two.
-_MOST_EXTENSIONS = 8
+_MOST_EXTENSIONS = 4
 
 _NONE = int(DecodeError.NONE)
 
@@ -40,6 +40,8 @@ _CAPWAP = int(TunnelType.CAPWAP)
 @kernel
 def is_tunnel_port(port: Int) -> bool:
     """Return whether a tunnel's header may stand in a datagram from or to `port`."""
+    if port < PORT_L2TP or port > PORT_VXLAN_LINUX:  # most ports need one comparison
+        return False
     return port in (
         PORT_L2TP,
         PORT_GTP_U,
@@ -103,7 +105,7 @@ def geneve(data: Bytes, layer: Row) -> Int:
 
 @kernel
 def gtp_u(data: Bytes, layer: Row) -> Int:
-    """Read a GTP-U header (3GPP TS 29.281, 5.1); only a G-PDU (type 255) carries a packet. The id is its TEID."""
+    """Read a GTP-U header (3GPP TS 29.281, 5.1); only a G-PDU carries a packet. The id is its TEID."""
     at = layer.at
     if at + 8 > layer.end:
         return absent(layer, 8)
