@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from naive.duplicate import Copies, identity
 
 from sensor.errors import CaptureError
-from sensor.packet import duplicate
 from sensor.packet.batch import PacketBatch
 from sensor.packet.columns import PacketKind
 from sensor.packet.decode import Decoder
 from sensor.packet.duplicate import MAX_WINDOW_SECS, Duplicates
-from sensor.packet.fingerprint import comparable, fingerprint
+from sensor.packet.fingerprint import SAMPLING, comparable, fingerprint, in_sample
 from sensor.sources.capture_file import CaptureFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -360,7 +359,7 @@ def test_auto_stays_off_on_ordinary_traffic():
     frames, times = mirrored(200, count=3000)
     assert not any(marks(finder, frames[::2], times[::2]))
     assert not after(finder, 10)
-    assert finder.counters()["duplicates_sampled"] == pytest.approx(3000 / duplicate.SAMPLING, rel=0.3)
+    assert finder.counters()["duplicates_sampled"] == pytest.approx(3000 / SAMPLING, rel=0.3)
 
 
 def test_the_table_keeps_the_younger_and_counts_what_it_drops():
@@ -477,12 +476,13 @@ def test_auto_equals_the_plain_twin(seed):
     data, stamps, rows = decoded(*long_trace(seed, 2000))
     finder = Duplicates("auto", WINDOW, KEY)
     state = finder._state
-    twin = Copies("auto", round(WINDOW * SECOND))
-    expected, names = [], []
+    samples = {}
+    twin = Copies("auto", round(WINDOW * SECOND), samples.get)
+    expected = []
     for row in rows:
-        found = int(fingerprint(data, row, comparable(data, row), state.keys, state.masks))
-        names.append(found)
-        twin.sampled = lambda name: name >> 60 == 0
+        given_to = (data, row, comparable(data, row), state.keys, state.masks)
+        found, sampled = int(fingerprint(*given_to)), in_sample(*given_to)
+        assert samples.setdefault(found, sampled) == sampled
         ends = int(row["src_lo"]) + int(row["dst_lo"])
         ports = int(row["src_port"]) + int(row["dst_port"])
         mixed = (ends ^ ports << 40) * (int(state.keys[0]) | 1) % 2**64
