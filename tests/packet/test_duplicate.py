@@ -436,10 +436,10 @@ def long_trace(seed, count):
     rng = np.random.default_rng(seed)
     frames, times = [], []
     flows = rng.integers(1, 40)
-    doubled = rng.integers(0, 2, 8)
+    doubled = rng.random(8) < 0.7
     time = START
     for number in range(count):
-        time += int(rng.exponential(70 * SECOND / count))
+        time += int(rng.exponential(20 * SECOND / count))
         port = 10_000 + number % flows
         if rng.random() < 0.2:
             body = craft.udp(b"flood", src_port=port)
@@ -452,14 +452,14 @@ def long_trace(seed, count):
         for _ in range(shown):
             frames.append(frame)
             times.append(time)
-            time += int(rng.integers(0, 12 * MS))
+            time += int(rng.choice([0, 20 * US, 5 * MS, 12 * MS], p=[0.1, 0.5, 0.3, 0.1]))
     return frames, times
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=6))
 def test_cuts_between_batches_cannot_be_seen(seed, cuts):
-    data, stamps, rows = decoded(*long_trace(seed, 2000))
+    data, stamps, rows = decoded(*long_trace(seed, 3000))
     whole, parts = rows.copy(), rows.copy()
     one, other = Duplicates("auto", WINDOW, KEY), Duplicates("auto", WINDOW, KEY)
     count = one.mark(data, stamps, whole)
@@ -473,7 +473,7 @@ def test_cuts_between_batches_cannot_be_seen(seed, cuts):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_auto_equals_the_plain_twin(seed):
-    data, stamps, rows = decoded(*long_trace(seed, 2000))
+    data, stamps, rows = decoded(*long_trace(seed, 3000))
     finder = Duplicates("auto", WINDOW, KEY)
     state = finder._state
     samples = {}
