@@ -24,7 +24,7 @@ import numpy as np
 from sensor.kernel import Int, Row, Rows, kernel, record_dtype
 from sensor.packet.batch import Bytes, Frames
 from sensor.packet.columns import PacketKind, Packets
-from sensor.packet.fingerprint import Words, comparable, fingerprint, keys_of, masks_of
+from sensor.packet.fingerprint import Words, comparable, fingerprint, in_sample, keys_of, masks_of
 from sensor.packet.wire import signed
 
 MODES = ("off", "on", "auto")
@@ -38,9 +38,8 @@ SLOTS = 16_384
 #: a packet routed between two mirrored VLANs is seen four times.
 MOST_SIGHTINGS = 4
 
-#: `auto` measures the share of copies on one fingerprint in so many; both of a pair are in it or neither.
-SAMPLING = 16
-#: ... decides when packet time passes a multiple of this (ns) ...
+#: `auto` measures the share of copies on a sample, which both of a pair are in or neither;
+#: it decides when packet time passes a multiple of this (ns) ...
 INTERVAL = 10_000_000_000
 #: ... if it has seen so many packets of the sample ...
 LEAST_SAMPLE = 64
@@ -60,7 +59,6 @@ _FLOOD = MOST_SIGHTINGS + 2  # MOST_SIGHTINGS + 1 is the sighting that first tel
 _SETS = np.uint64(SLOTS // 2 - 1)
 _SIGHTINGS = np.uint64(7)  # bits of a tag that hold the sightings; its set tells what they were
 _TAG = ~_SIGHTINGS
-_SAMPLE_SHIFT = np.uint64(60)  # 1 in `SAMPLING`
 _0, _1 = np.uint64(0), np.uint64(1)
 _40, _58 = np.uint64(40), np.uint64(58)
 
@@ -202,10 +200,10 @@ def mark_copies(data: Bytes, frames: Frames, packets: Packets, state: DuplicateS
         if length == 0 or frames[i].time < max(row.time, _EARLIEST) - control.window:
             control.unfit += 1
             continue
-        found = fingerprint(data, row, length, state.keys, state.masks)
-        sampled = found >> _SAMPLE_SHIFT == 0
+        sampled = control.auto != 0 and in_sample(data, row, length, state.keys, state.masks)
         if control.suppressing == 0 and not sampled:
             continue
+        found = fingerprint(data, row, length, state.keys, state.masks)
         count = sightings(slots, found, row.time, control)
         if sampled:
             measure(row, count, state.keys[0], control)

@@ -21,6 +21,9 @@ from sensor.packet.wire import signed
 
 Words = npt.NDArray[np.uint64]
 
+#: One packet in so many is measured.
+SAMPLING = 16
+
 #: Words of the longest stretch that is compared, its tail, and the lengths.
 KEY_WORDS = 12
 
@@ -29,7 +32,7 @@ _UDP = 17
 _LOW = np.uint64(0xFFFF_FFFF)
 _1, _2, _3, _4, _5, _6, _7 = (np.uint64(number) for number in range(1, 8))
 _8, _16, _24, _32, _40, _48, _56 = (np.uint64(8 * number) for number in range(1, 8))
-_29 = np.uint64(29)
+_29, _60 = np.uint64(29), np.uint64(60)
 # MurmurHash3's finalizer: a bijection, so it makes no two fingerprints equal.
 _MIX_1, _MIX_2 = np.uint64(0xFF51_AFD7_ED55_8CCD), np.uint64(0xC4CE_B9FE_1A85_EC53)
 
@@ -73,6 +76,25 @@ def comparable(data: Bytes, row: Row) -> Int:
         if data[end - _2] == 0 and data[end - _1] == 0:
             return signed(0)
     return wanted
+
+
+@kernel
+def in_sample(data: Bytes, row: Row, length: Int, keys: Words, masks: Words) -> bool:
+    """Return whether a packet is one of the `SAMPLING`-th part that is measured.
+
+    A smaller hash than the fingerprint, as most packets are not: of the IP
+    header's first eight bytes (length, identification, flow label) and of the
+    first 16 behind the addresses (ports, checksum or sequence numbers). Takes
+    the arguments of `fingerprint`.
+    """
+    six = signed(row.ip_version == 6)
+    at, behind = row.network_offset, signed(20 + 20 * six)
+    total = blend(word(data, at) & masks[six, 0], keys[0])
+    if length >= behind + 8:
+        total += blend(word(data, at + behind), keys[1])
+    if length >= behind + 16:
+        total += blend(word(data, at + behind + 8), keys[2])
+    return bool((total ^ total >> _32) * _MIX_1 >> _60 == 0)
 
 
 @kernel

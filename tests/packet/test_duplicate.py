@@ -11,12 +11,11 @@ from hypothesis import strategies as st
 from naive.duplicate import Copies, identity
 
 from sensor.errors import CaptureError
-from sensor.packet import duplicate
 from sensor.packet.batch import PacketBatch
 from sensor.packet.columns import PacketKind
 from sensor.packet.decode import Decoder
 from sensor.packet.duplicate import MAX_WINDOW_SECS, Duplicates
-from sensor.packet.fingerprint import comparable, fingerprint
+from sensor.packet.fingerprint import SAMPLING, comparable, fingerprint, in_sample
 from sensor.sources.capture_file import CaptureFiles
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -360,7 +359,7 @@ def test_auto_stays_off_on_ordinary_traffic():
     frames, times = mirrored(200, count=3000)
     assert not any(marks(finder, frames[::2], times[::2]))
     assert not after(finder, 10)
-    assert finder.counters()["duplicates_sampled"] == pytest.approx(3000 / duplicate.SAMPLING, rel=0.3)
+    assert finder.counters()["duplicates_sampled"] == pytest.approx(3000 / SAMPLING, rel=0.3)
 
 
 def test_the_table_keeps_the_younger_and_counts_what_it_drops():
@@ -437,10 +436,10 @@ def long_trace(seed, count):
     rng = np.random.default_rng(seed)
     frames, times = [], []
     flows = rng.integers(1, 40)
-    doubled = rng.integers(0, 2, 8)
+    doubled = rng.random(8) < 0.7
     time = START
     for number in range(count):
-        time += int(rng.exponential(70 * SECOND / count))
+        time += int(rng.exponential(20 * SECOND / count))
         port = 10_000 + number % flows
         if rng.random() < 0.2:
             body = craft.udp(b"flood", src_port=port)
@@ -453,14 +452,14 @@ def long_trace(seed, count):
         for _ in range(shown):
             frames.append(frame)
             times.append(time)
-            time += int(rng.integers(0, 12 * MS))
+            time += int(rng.choice([0, 20 * US, 5 * MS, 12 * MS], p=[0.1, 0.5, 0.3, 0.1]))
     return frames, times
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32), st.lists(st.floats(0, 1), max_size=6))
 def test_cuts_between_batches_cannot_be_seen(seed, cuts):
-    data, stamps, rows = decoded(*long_trace(seed, 2000))
+    data, stamps, rows = decoded(*long_trace(seed, 3000))
     whole, parts = rows.copy(), rows.copy()
     one, other = Duplicates("auto", WINDOW, KEY), Duplicates("auto", WINDOW, KEY)
     count = one.mark(data, stamps, whole)
@@ -474,15 +473,16 @@ def test_cuts_between_batches_cannot_be_seen(seed, cuts):
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32))
 def test_auto_equals_the_plain_twin(seed):
-    data, stamps, rows = decoded(*long_trace(seed, 2000))
+    data, stamps, rows = decoded(*long_trace(seed, 3000))
     finder = Duplicates("auto", WINDOW, KEY)
     state = finder._state
-    twin = Copies("auto", round(WINDOW * SECOND))
-    expected, names = [], []
+    samples = {}
+    twin = Copies("auto", round(WINDOW * SECOND), samples.get)
+    expected = []
     for row in rows:
-        found = int(fingerprint(data, row, comparable(data, row), state.keys, state.masks))
-        names.append(found)
-        twin.sampled = lambda name: name >> 60 == 0
+        given_to = (data, row, comparable(data, row), state.keys, state.masks)
+        found, sampled = int(fingerprint(*given_to)), in_sample(*given_to)
+        assert samples.setdefault(found, sampled) == sampled
         ends = int(row["src_lo"]) + int(row["dst_lo"])
         ports = int(row["src_port"]) + int(row["dst_port"])
         mixed = (ends ^ ports << 40) * (int(state.keys[0]) | 1) % 2**64

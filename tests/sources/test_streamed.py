@@ -1,3 +1,4 @@
+import fcntl
 import gzip
 import os
 import tracemalloc
@@ -12,6 +13,7 @@ from delivered import delivered
 from sensor.errors import CaptureError
 from sensor.sources.capture_file import CaptureFiles
 from sensor.sources.gzip_input import GzipInput
+from sensor.sources.opening import open_window
 from sensor.sources.raw_input import RawInput
 from sensor.sources.streamed import BUFFER_BYTES, EXPANSION_FREE_BYTES, EXPANSION_LIMIT, StreamedWindow
 from sensor.sources.window import MAX_RECORD_BYTES
@@ -162,3 +164,37 @@ def test_a_read_error_is_a_fault_and_no_exception(tmp_path):
     assert "directory" in window.fault
     assert not window.more(1)
     window.close()
+
+
+def test_a_pipe_is_asked_to_hold_more():
+    reader, writer = os.pipe()
+    saved = os.dup(0)
+    try:
+        os.dup2(reader, 0)
+        before = fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ)
+        os.write(writer, b"abcd")
+        window = open_window("-")
+        assert fcntl.fcntl(reader, fcntl.F_GETPIPE_SZ) > before
+        assert window.more(4)
+        assert window.data[:4].tobytes() == b"abcd"
+    finally:
+        os.dup2(saved, 0)
+        for descriptor in (saved, reader, writer):
+            os.close(descriptor)
+
+
+@pytest.mark.parametrize("read", ["readinto", "read"])
+def test_a_file_of_known_size_is_read_to_that_size(tmp_path, read):
+    path = file(tmp_path, bytes(range(100)))
+    raw = RawInput(os.open(path, os.O_RDONLY), size=60)
+    assert raw.peek(4) == bytes(range(4))
+    seen = b""
+    view = memoryview(bytearray(40))
+    while True:
+        piece = raw.read(40) if read == "read" else view[: raw.readinto(view)].tobytes()
+        if not piece:
+            break
+        seen += piece
+    assert seen == bytes(range(60))
+    assert raw.fault == ""
+    raw.close()
