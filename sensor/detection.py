@@ -170,7 +170,7 @@ class Detection:
             expected=self._host_model.expected_upper(_EXPECTED_P),
             model=_model(self._host_model),
         )
-        candidates = HostWindow(*(part[rows] for part in closed))
+        candidates = HostWindow(closed.rows[rows], closed.x[rows], closed.usual[rows], closed.windows[rows])
         alerts, found = self._policy.judge(candidates, scored, self._now)
         suspicious = np.zeros(len(closed.x), np.bool_)
         suspicious[rows] = found

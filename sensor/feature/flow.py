@@ -94,9 +94,7 @@ def _describe(flow: Row, row: npt.NDArray[np.float64], logarithms: npt.NDArray[n
     )
     row[19] = _log1p(float(flow.first_payload_bytes), logarithms)
     row[20] = _log1p(float(flow.reverse_first_payload_bytes), logarithms)
-    row[21] = _text_share(
-        flow.first_payload_hi, flow.first_payload_lo, np.int64(flow.first_payload_bytes)
-    )
+    row[21] = _text_share(flow.first_payload_hi, flow.first_payload_lo, np.int64(flow.first_payload_bytes))
     for column in range(row.shape[0]):
         if not row[column] > 0.0:  # a NaN too
             row[column] = 0.0
@@ -193,6 +191,6 @@ class FlowRows:
         return flows[len(taken) :]
 
     def empty(self) -> tuple[npt.NDArray[np.float64], FlowEnds]:
-        """Return the rows (n, 22) as `flow_rows` gives them and their `FLOW_ENDS` (n,), borrowed; begin anew."""
+        """Begin anew; return the rows (n, 22), as of `flow_rows`, and `FLOW_ENDS` (n,), both borrowed."""
         count, self._count, self._room = self._count, 0, len(self._rows)
         return self._rows[:count], self._ends[:count]

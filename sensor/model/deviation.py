@@ -207,6 +207,7 @@ class Deviation:
             np.array([prior_scale, 1.0]),
         )
         self._stale = False
+        self.p_many(np.zeros((0, d)))  # compiled now, and not when the first rare row comes in
 
     @property
     def ready(self) -> bool:

@@ -133,9 +133,7 @@ class Lookup:
         Rows of a full window, of each.
     """
 
-    def __init__(
-        self, forests: Sequence[Forest], columns: Sequence[Sequence[int]], window_size: int
-    ) -> None:
+    def __init__(self, forests: Sequence[Forest], columns: Sequence[Sequence[int]], window_size: int) -> None:
         self._forests = list(forests)
         self._window_size = window_size
         feature = np.concatenate([forest.feature for forest in forests])

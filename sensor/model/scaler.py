@@ -26,7 +26,7 @@ _STEPS_BITS = 5
 def squeeze(X: Floats, low: Floats, width: Floats, out: Floats) -> None:
     """Fill `out` (n, d): limits to [0.25, 0.75] linearly, what lies beyond to the tails, NaN to 0.5."""
     for row in range(X.shape[0]):
-        inside = 0
+        inside = np.int64(0)
         for column in range(X.shape[1]):
             u = (X[row, column] - low[column]) / width[column]
             out[row, column] = _TAIL + _CORE * u
@@ -47,7 +47,7 @@ def squeeze(X: Floats, low: Floats, width: Floats, out: Floats) -> None:
 def find_finite(X: Floats, finite: Bools) -> None:
     """Fill `finite` (n,): whether a row has neither NaN nor inf."""
     for row in range(X.shape[0]):
-        count = 0
+        count = np.int64(0)
         for column in range(X.shape[1]):
             count += np.int64(np.abs(X[row, column]) < np.inf)
         finite[row] = count == X.shape[1]

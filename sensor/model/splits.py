@@ -176,7 +176,7 @@ def _divide(cut: Floats, grid: npt.NDArray[np.uint32]) -> None:
 
 @kernel
 def _rule_out(left: Words, step: Int, begin: Int, end: Int) -> None:
-    """Clear the bits from `begin` up to `end`; one quad's words stand `step` words behind the one's before."""
+    """Clear the bits from `begin` up to `end`; a quad of words stands `step` words behind the one before."""
     for word in range(begin // WORD, (end - 1) // WORD + 1):
         low, high = max(begin - word * WORD, 0), min(end - word * WORD, WORD)
         at = word // QUAD * step + word % QUAD

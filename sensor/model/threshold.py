@@ -104,9 +104,7 @@ def mark_upper_tail(
 ) -> None:
     """Set a row's mark where `upper_tail_of` its score is at most limits[1]; below limits[0] none is."""
     for i in range(scores.shape[0]):
-        if scores[i] < limits[0]:
-            continue
-        if upper_tail_of(scores[i], survival, tail, grid) <= limits[1]:
+        if not scores[i] < limits[0] and upper_tail_of(scores[i], survival, tail, grid) <= limits[1]:
             marks[i] = True
 
 
@@ -168,6 +166,10 @@ class Threshold:
         self._stale = False
         if low is not None and high is not None:
             self._set_range(low, high)
+        none, tail = np.zeros(0), np.array(self.tail)
+        # Compiled now, and not when enough rows have come in.
+        upper_tail(none, self._survival, tail, self._grid, none)
+        mark_upper_tail(none, self._survival, tail, self._grid, none, np.zeros(0, np.bool_))
 
     @property
     def ready(self) -> bool:

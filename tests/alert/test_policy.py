@@ -1,11 +1,13 @@
 """From hand-made windows and scores to alerts."""
 
+import numpy as np
 import pytest
-from alert_windows import FLOOD, FLOORS, SCAN, SECOND, START, a_policy, host, judge, v4
+from alert_windows import FLOOD, FLOORS, NAMES, SCAN, SECOND, START, a_policy, host, judge, v4
 
 from sensor.alert import policy as module
 from sensor.alert.alert import Model, ModelState, Severity, Status
 from sensor.alert.kind import SUBJECTS
+from sensor.feature.row import HostWindow
 
 
 def test_a_rare_and_material_row_opens_an_incident():
@@ -235,3 +237,11 @@ def test_incidents_beyond_their_cap_are_counted(monkeypatch):
     assert len(alerts) == 3
     assert policy.counters()["incidents_refused"] == 7
     assert len(judge(policy, [], 500)[0]) == 3
+
+
+def test_candidates_are_the_rows_above_a_floor():
+    x = np.zeros((5, len(NAMES)))
+    x[1] = np.log1p([FLOORS[name] for name in NAMES])  # at every floor
+    x[2, 3], x[4, :2] = 40.0, 40.0
+    nothing = np.zeros((0, 0))
+    assert a_policy().candidates(HostWindow(nothing, x, nothing, nothing)).tolist() == [2, 4]

@@ -24,7 +24,6 @@ from typing import Any
 import generate
 import numpy as np
 
-import sensor.engine
 from sensor.engine import Engine
 from sensor.feature.extractor import Extractor
 from sensor.flow.meter import Meter
@@ -125,18 +124,19 @@ class Stopwatch:
         self.calls[name] = self.calls.get(name, 0) + 1
 
 
-#: Parts of the engine: attribute (or None for a function of its module), method, name in the table.
+#: Parts of the engine: attribute, method, name in the table.
 _PARTS = (
     ("_decoder", "decode", "decode"),
     ("_meter", "observe", "meter.observe"),
     ("_extractor", "observe", "extractor.observe"),
     ("_meter", "advance", "window end: meter.advance"),
-    (None, "flow_rows", "window end: flow rows"),
-    ("_flow_model", "score_many", "window end: flow model, score"),
+    ("_flows", "take", "flow rows"),
+    ("_flow_model", "screen", "window end: flow model, screen"),
     ("_flow_model", "learn", "window end: flow model, learn"),
     ("_extractor", "mark_odd", "window end: odd flows to hosts"),
     ("_extractor", "close", "window end: host rows"),
-    ("_host_model", "score_many", "window end: host model, score"),
+    ("_host_model", "screen", "window end: host model, screen"),
+    ("_host_model", "detail", "window end: host model, detail"),
     ("_host_model", "expected_upper", "window end: expected upper limits"),
     ("_policy", "judge", "window end: policy"),
     ("_host_model", "learn", "window end: host model, learn"),
@@ -150,7 +150,7 @@ def parts(path: str) -> dict[str, Any]:
     line = Engine(EngineSettings(), _KEY)
     watch = Stopwatch()
     for attribute, method, name in _PARTS:
-        watch.wrap(getattr(line, attribute) if attribute else sensor.engine, method, name)
+        watch.wrap(getattr(line, attribute), method, name)
     done = 0
     for batch in CaptureFiles([path]):
         done += len(batch.frames)

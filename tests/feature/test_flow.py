@@ -8,7 +8,7 @@ from flow_packets import DATA, packet_rows, packets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sensor.feature.flow import flow_rows
+from sensor.feature.flow import FlowRows, flow_rows
 from sensor.feature.schema import FLOW_FEATURES, groups, names
 from sensor.flow.meter import Meter
 from sensor.flow.record import FLOW
@@ -91,6 +91,44 @@ def test_sums_that_are_no_numbers_are_bounded(value):
     for name in ("length_squares", "interval_squares", "reverse_length_squares"):
         flows[name] = value
     assert np.isfinite(flow_rows(flows)).all()
+
+
+@given(st.lists(st.integers(0, 40), max_size=6), st.integers(1, 30), st.integers(0, 99))
+@settings(max_examples=40, deadline=None)
+def test_answered_flows_are_taken_until_there_is_no_room(lengths, room, seed):
+    rng = np.random.default_rng(seed)
+    kept = FlowRows(room)
+    left_over = np.zeros(0, FLOW)
+    for length in lengths:
+        flows = np.zeros(length, FLOW)
+        for name in ("src_hi", "src_lo", "dst_lo", "bytes", "reverse_bytes"):
+            flows[name] = rng.integers(0, 10_000, length)
+        flows["packets"] = rng.integers(1, 9000, length)
+        flows["reverse_packets"] = rng.integers(0, 3, length)
+        seen, one_way = np.concatenate((left_over, flows)), kept.one_way
+        left_over = kept.take(seen)
+        taken = seen[: len(seen) - len(left_over)]
+        assert len(taken) == min(len(seen), room)
+        assert kept.is_full == (len(taken) == room)
+        answered = taken[taken["reverse_packets"] > 0]
+        assert kept.one_way - one_way == len(taken) - len(answered)
+        rows, ends = kept.empty()
+        assert (rows == flow_rows(answered)).all()
+        for name in ends.dtype.names:
+            assert (ends[name] == answered[name]).all()
+    assert [len(part) for part in kept.empty()] == [0, 0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 4095, 4096, 4097, 2**32 - 1])
+def test_looked_up_logarithms_are_the_same(count):
+    flows = np.zeros(1, FLOW)
+    flows["packets"], flows["reverse_packets"] = max(count, 1), 1
+    flows["first_payload_bytes"] = count
+    row = flow_rows(flows)[0]
+    assert row[names(FLOW_FEATURES).index("first_payload_bytes")] == pytest.approx(
+        math.log1p(count), rel=1e-15
+    )
+    assert row[names(FLOW_FEATURES).index("packets")] == pytest.approx(math.log1p(max(count, 1)), rel=1e-15)
 
 
 def test_no_flows_no_rows():

@@ -72,6 +72,23 @@ def test_p_is_in_range_and_falls_with_the_value(lesson, probes):
     assert (np.diff(p, axis=0) <= 1e-12).all()
 
 
+@given(
+    arrays(np.float64, (30, 3), elements=st.floats(0, 12)),
+    arrays(np.float64, (20, 3), elements=st.floats(-1, 40) | st.just(np.nan)),
+    st.sampled_from([1e-9, 1e-3, 0.1, 0.19, 0.2, 0.9]),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_rare_row_is_left_unmarked(lesson, probes, p):
+    deviation = Deviation([2.0, 6.0, np.inf], tests=2)
+    for _ in range(2):  # cold, then learned
+        marks, p_values = np.zeros(len(probes), bool), deviation.row_p_many(deviation.p_many(probes))
+        deviation.mark_rare(probes, p, marks)
+        assert marks[p_values <= p].all()
+        if p < 0.2:
+            assert not marks[p_values > p * 1.001].any()
+        deviation.learn_many(lesson)
+
+
 @given(st.lists(st.integers(0, 200), max_size=5))
 @settings(max_examples=20, deadline=None)
 def test_cuts_between_calls_leave_no_trace(cuts):

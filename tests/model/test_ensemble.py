@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -129,6 +130,78 @@ def test_learn_many_keeps_to_its_mask():
     rows = rows_like_always(40)
     ensemble.learn_many(rows, np.arange(40) < 10)
     assert ensemble.trained_rows == 10
+
+
+def assert_equal_scores(one, other):
+    for field in dataclasses.fields(one):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), field.name)
+
+
+def assert_screened_alike(ensemble, rows, p=1e-3):
+    scores, screened = ensemble.score_many(rows), ensemble.screen(rows, p)
+    limit = max(p, ensemble.gate.p)
+    rare = scores.p <= limit
+    assert (screened.p[rare] == scores.p[rare]).all()
+    assert (screened.p[~rare] > limit).all()
+    assert (screened.usable == scores.usable).all()
+    some = np.flatnonzero(np.arange(len(rows)) % 3 == 0)
+    whole = ensemble.detail(rows, screened, np.arange(len(rows)))
+    assert_equal_scores(whole, scores)
+    assert (ensemble.detail(rows, screened, some).score_by_detector == scores.score_by_detector[some]).all()
+    return rare
+
+
+@pytest.mark.parametrize("fusion", ["cauchy", "bonferroni", "fisher"])
+@pytest.mark.parametrize("floors", [None, 2.0, 6.0, np.inf])
+@pytest.mark.parametrize("reading", ["river", "log_mass"])
+def test_screening_finds_what_scoring_does(fusion, floors, reading):
+    ensemble = make(dataclasses.replace(SMALL, fusion=fusion, reading=reading), floors)
+    rng = np.random.default_rng(0)
+    probe = rows_like_always(60, 8)
+    probe[::4] *= rng.uniform(0, 6, (15, 6))
+    probe[7, 2], probe[9, 0] = np.nan, np.inf
+    found = 0
+    for start in range(0, 500, 50):
+        for p in (1e-9, 1e-3, 0.05, 0.7):
+            found += assert_screened_alike(ensemble, probe, p).sum()
+        feed(ensemble, rows_like_always(500)[start : start + 50])
+    assert found > 0
+    assert len(ensemble.screen(probe[:0], 0.5).p) == 0
+
+
+def test_screening_goes_by_the_newest_reference(live):
+    twin = make()
+    twin.restore(live.state())
+    rows = rows_like_always(300, 9)
+    assert_screened_alike(twin, rows, 0.1)
+    feed(twin, rows)
+    assert twin.generation > live.generation
+    assert_screened_alike(twin, rows, 0.1)
+    twin.restore(live.state())
+    assert (twin.screen(rows, 0.1).p == live.screen(rows, 0.1).p).all()
+
+
+def test_a_further_detector_is_screened_too():
+    settings = Settings(n_trees=2, height=3, window_rows=50, scaler_rows=50, calibration_rows=50)
+    ensemble = make(settings, detectors=[("river.anomaly.HalfSpaceTrees", {"n_trees": 2, "window_size": 40})])
+    feed(ensemble, rows_like_always(1_000), chunk=100)
+    rows = rows_like_always(40)
+    rows[::5] *= 3
+    rows[3, 3] = np.nan
+    assert assert_screened_alike(ensemble, rows, 0.2).any()
+
+
+def test_what_is_screened_teaches_as_what_is_scored():
+    by_score, by_screen = make(), make()
+    rows = np.concatenate((rows_like_always(500), rows_like_always(100, 1) * 2))
+    for start in range(0, len(rows), 50):
+        part, all_of_it = rows[start : start + 50], np.ones(50, bool)
+        by_score.learn(part, by_score.score_many(part), all_of_it)
+        by_screen.learn(part, by_screen.screen(part, 1e-3), all_of_it)
+    one, other = by_score.state(), by_screen.state()
+    assert one.meta == other.meta
+    assert by_score.counters() == by_screen.counters()
+    assert all((one.arrays[name] == other.arrays[name]).all() for name in one.arrays)
 
 
 def test_learning_nothing_changes_nothing(live):

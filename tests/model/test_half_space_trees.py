@@ -152,6 +152,17 @@ def test_state_that_splits_on_a_foreign_column_is_refused():
         HalfSpaceTrees(5, n_trees=1, height=2, window_size=3).restore(state)
 
 
+@pytest.mark.parametrize("wrong", [-1, 1])
+def test_state_whose_masses_are_not_one_windows_is_refused(wrong):
+    ours = HalfSpaceTrees(5, n_trees=2, height=3, window_size=3, seed=1)
+    ours.learn_many(rows_of_kind(1, 4, 5))
+    state = ours.state()
+    state.arrays["r_mass"][1, 2] += wrong
+    state.arrays["r_mass"][1, 3] -= 0 if wrong > 0 else 4
+    with pytest.raises(ValueError, match="one window"):
+        HalfSpaceTrees(5, n_trees=2, height=3, window_size=3).restore(state)
+
+
 def test_contributions_name_the_feature_that_is_off():
     rng = np.random.default_rng(0)
     rows = rng.normal(0.5, 0.05, (400, 4))

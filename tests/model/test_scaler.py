@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 from naive.model import squeeze
 
 from sensor.model.half_space_trees import HalfSpaceTrees
-from sensor.model.scaler import Scaler
+from sensor.model.scaler import Scaler, find_finite
 
 ANY = st.floats(allow_nan=True, allow_infinity=True)
 
@@ -136,3 +136,10 @@ def test_unusable_state_is_refused():
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValueError, match="positive"):
         Scaler(2, **wrong)
+
+
+def test_rows_that_are_not_finite_are_found():
+    rows = np.array([[0.0, -1.7e308], [np.nan, 1.0], [2.0, np.inf], [-np.inf, 0.0], [1.7e308, 1.7e308]])
+    finite = np.zeros(5, bool)
+    find_finite(rows, finite)
+    assert finite.tolist() == [True, False, False, False, True]

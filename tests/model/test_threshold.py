@@ -103,6 +103,30 @@ def test_score_at_is_the_inverse(p):
     assert threshold.p_many(np.array([score * (1 - 1e-6) - 1e-6]))[0] > p
 
 
+@given(
+    st.lists(st.floats(0, 5) | st.sampled_from([1.0, 2.0]), min_size=12, max_size=200),
+    st.lists(st.floats(-2, 12) | st.just(np.nan), min_size=1, max_size=40),
+    st.sampled_from([1e-12, 1e-3, 0.019, 0.0201, 0.3, 0.97]) | st.floats(0, 1),
+    st.booleans(),
+)
+@settings(max_examples=120, deadline=None)
+def test_marks_are_where_p_is_at_most_that(lesson, probes, p, known_range):
+    bounds = {"low": 0.0, "high": 6.0} if known_range else {"range_rows": 10}
+    threshold = learned(lesson, **bounds)
+    probes = np.concatenate((probes, lesson, np.arange(BINS) * 6.0 / BINS))
+    marks = np.zeros(len(probes), bool)
+    threshold.mark_rare(probes, p, marks)
+    assert (marks == (threshold.p_many(probes) <= p)).all()
+
+
+def test_marks_are_added_and_none_while_not_ready():
+    marks = np.array([True, False])
+    Threshold(min_rows=100).mark_rare(np.array([1.0, 1e9]), 0.9, marks)
+    assert marks.tolist() == [True, False]
+    learned(np.linspace(0, 1, 500)).mark_rare(np.array([0.0, 1e9]), 0.01, marks)
+    assert marks.tolist() == [True, True]
+
+
 def test_not_ready_says_nothing():
     threshold = Threshold(min_rows=100)
     threshold.learn_many(np.arange(99.0))

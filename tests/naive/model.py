@@ -58,3 +58,18 @@ def cauchy(ps):
 def fisher(ps):
     half = -sum(math.log(p) for p in ps)
     return math.exp(-half) * sum(half**i / math.factorial(i) for i in range(len(ps)))
+
+
+def tree_mass(feature, threshold, leaves, window_size, x):
+    """River's sum of mass x 2^depth down one tree in heap order, with its early stop."""
+    splits = len(feature)
+    masses = [0] * splits + list(leaves)
+    for node in reversed(range(splits)):
+        masses[node] = masses[2 * node + 1] + masses[2 * node + 2]
+    node = total = depth = 0
+    while True:
+        total += masses[node] * 2**depth
+        if masses[node] < 0.1 * window_size or node >= splits:
+            return total
+        node = 2 * node + (1 if x[feature[node]] < threshold[node] else 2)
+        depth += 1
