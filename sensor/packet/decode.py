@@ -17,10 +17,10 @@ import numpy.typing as npt
 from sensor.kernel import kernel
 from sensor.packet.batch import Bytes, Frames, PacketBatch
 from sensor.packet.columns import DecodeError, PacketKind, Packets, TunnelType, packet_columns
-from sensor.packet.ethertype import ETHERTYPE_IPV4
+from sensor.packet.ethertype import ETHERTYPE_IPV4, ETHERTYPE_IPV6
 from sensor.packet.fragment import TOTALS as FRAGMENT_TOTALS
 from sensor.packet.fragment import fragment_table, is_fragment, track
-from sensor.packet.inner import Tunnels, enter, innermost, tunnels_state
+from sensor.packet.inner import Tunnels, innermost, tunnels_state
 from sensor.packet.link import add_tag, is_wrapped, link_header, unwrap
 from sensor.packet.stack import network_header
 from sensor.packet.tunnel import may_carry
@@ -150,7 +150,7 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
         if captured > 0:
             end, wire_end = start + captured, start + length
             ethertype, at, error = link_header(data, start, end, link_type, row)
-            if ethertype != ETHERTYPE_IPV4 and is_wrapped(ethertype):
+            if ethertype not in (ETHERTYPE_IPV4, ETHERTYPE_IPV6) and is_wrapped(ethertype):
                 ethertype, at, error = unwrap(data, at, end, ethertype, row)
             if error == _NONE:
                 error, part = network_header(data, at, end, wire_end, ethertype, row)
@@ -158,8 +158,7 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
                     row.error = error
                     track(row, part, tunnels.fragments)
                 if error == _NONE and may_carry(ethertype, row):
-                    enter(tunnels.layer[0], at, end, wire_end, ethertype, row)
-                    innermost(data, row, tunnels)
+                    innermost(data, row, at, wire_end, ethertype, tunnels)
                     if tunnels.wants_outer[0]:
                         packets[i] = tunnels.kept[0]
                     error = signed(packets[i].error)

@@ -106,10 +106,10 @@ def snap(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
 
 @kernel
 def ppp(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
-    """Read a PPP header (RFC 1661, 2; RFC 1662, 3.1): address and control, and half the protocol, may be left out."""
+    """Read a PPP header (RFC 1661, 2; RFC 1662, 3.1); address and control, and half the protocol, are optional."""
     if at + 2 <= end and be16(data, at) == 0xFF03:
         at += 2
-    if at >= end:
+    if at >= end or (at + 1 == end and u8(data, at) == 0xFF):  # the address: no protocol is 0xFF
         return OTHER, at, _TRUNCATED
     if u8(data, at) & 1:  # compressed: the low bit marks the last byte
         return ppp_ethertype(u8(data, at)), at + 1, _NONE

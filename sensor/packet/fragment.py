@@ -167,8 +167,11 @@ def _find(row: Row, table: FragmentTable) -> Int:
     alive = max(row.time, _EARLIEST) - LIFETIME
     chosen = first
     for i in range(first, first + WAYS):
-        if _is_of(datagrams[i], row, identity) and datagrams[i].time >= alive:
-            return i
+        if _is_of(datagrams[i], row, identity):
+            if datagrams[i].time >= alive:
+                return i
+            chosen = i
+            break
         # Free places first, then the oldest; of equals the first.
         one, best = datagrams[i], datagrams[chosen]
         if (one.used < best.used) or (one.used == best.used and one.time < best.time):

@@ -5,7 +5,15 @@ from __future__ import annotations
 from sensor.kernel import Int, Row, kernel
 from sensor.packet.batch import Bytes
 from sensor.packet.columns import DecodeError, TunnelType
-from sensor.packet.ethertype import ANY_IP, ETHERNET, ETHERTYPE_IPV4, FIRST_ETHERTYPE, OTHER, PPP, type_or_length
+from sensor.packet.ethertype import (
+    ANY_IP,
+    ETHERNET,
+    ETHERTYPE_IPV4,
+    FIRST_ETHERTYPE,
+    OTHER,
+    PPP,
+    type_or_length,
+)
 from sensor.packet.layer import is_tunnel, leads_to, missing
 from sensor.packet.wire import be16, be32, u8
 
@@ -111,7 +119,10 @@ def redirected(data: Bytes, layer: Row) -> Int:
     """Skip WCCP's redirect header (4 bytes), which its first version does not have."""
     if layer.at >= layer.end:
         return missing(layer, 1)
-    leads_to(layer, 0 if u8(data, layer.at) >> 4 == 4 else 4, ETHERTYPE_IPV4)
+    size = 0 if u8(data, layer.at) >> 4 == 4 else 4
+    if layer.at + size > layer.end:
+        return missing(layer, size)
+    leads_to(layer, size, ETHERTYPE_IPV4)
     return _NONE
 
 

@@ -99,27 +99,16 @@ def into_payload(layer: Row, row: Row) -> None:
 
 
 @kernel
-def enter(layer: Row, at: Int, end: Int, wire_end: Int, ethertype: Int, row: Row) -> None:
-    """Stand the walk at its beginning.
-
-    Parameters
-    ----------
-    layer
-        `LAYER` row, written.
-    at, end, wire_end
-        Of what the link header carried.
-    ethertype
-        What that is.
-    row
-        One `PACKET`, decoded.
-    """
+def enter(layer: Row, at: Int, wire_end: Int, ethertype: Int, row: Row) -> None:
+    """Stand the walk at its beginning; the parameters are those of `innermost`."""
     layer.layers = layer.labels = layer.tags = layer.tunnel = layer.tunnel_id = 0
     layer.dst_mac = layer.src_mac = layer.ip = -1
     if row.kind == _IP:
         layer.ip = at
         into_payload(layer, row)
     else:
-        layer.at, layer.end, layer.wire_end = at, end, wire_end
+        layer.at, layer.wire_end = at, wire_end
+        layer.end = wire_end - signed(row.wirelen) + signed(row.caplen)
         layer.what, layer.partial = ethertype, 0
 
 
@@ -179,7 +168,7 @@ def conclude(row: Row, error: Int, tunnels: Tunnels) -> None:
 
 
 @outlined
-def innermost(data: Bytes, row: Row, tunnels: Tunnels) -> None:
+def innermost(data: Bytes, row: Row, at: Int, wire_end: Int, ethertype: Int, tunnels: Tunnels) -> None:
     """Walk to the innermost packet, and put it into the row.
 
     Parameters
@@ -187,13 +176,17 @@ def innermost(data: Bytes, row: Row, tunnels: Tunnels) -> None:
     data
         uint8, shape (bytes,).
     row
-        One `PACKET`, decoded without error; the walk has been stood at its
-        payload, or at the label behind its link header (`enter`).
+        One `PACKET`, decoded without error.
+    at, wire_end
+        Of what the link header carried: its first byte, and where the frame ended on the wire.
+    ethertype
+        What that is.
     tunnels
         State and counters, updated. Where the outermost packet is wanted, its
         row is left in ``kept``, with the tunnel fields of the innermost one.
     """
     layer, kept = tunnels.layer[0], tunnels.kept[0]
+    enter(layer, at, wire_end, ethertype, row)
     tunnels.kept[0] = row
     error = _NONE
     while error == _NONE and layer.what not in (OTHER, _DONE):
@@ -212,7 +205,7 @@ def innermost(data: Bytes, row: Row, tunnels: Tunnels) -> None:
 
 @kernel
 def outer_words(data: Bytes, at: Int) -> tuple[np.uint64, np.uint64, np.uint64, np.uint64, Int]:
-    """Return the addresses of the IP header at `at` as `outer_addresses` does; the header is known to be whole."""
+    """Return what `outer_addresses` does, for an `outer_offset` of a row of the same batch."""
     zero = np.uint64(0)
     if at < 0:
         return zero, zero, zero, zero, 0

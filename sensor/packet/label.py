@@ -56,7 +56,7 @@ def is_ethernet(data: Bytes, at: Int, end: Int) -> bool:
 
 @kernel
 def mpls(data: Bytes, layer: Row) -> Int:
-    """Read a label stack (RFC 3032, 2.1), and a control word where there is one. The id is the bottom label."""
+    """Read a label stack (RFC 3032, 2.1), and a control word if there is one. The id is the bottom label."""
     bottom = 0
     while bottom == 0:
         if layer.labels >= MAX_LABELS:

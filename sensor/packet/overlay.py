@@ -1,4 +1,4 @@
-"""Tunnels over UDP: VXLAN, Geneve, GTP-U, Teredo, CAPWAP. (L2TP is in `l2tp`, MPLS in `label`.)
+"""Tunnels over UDP: VXLAN, Geneve, GTP-U, Teredo, CAPWAP; L2TP is in `l2tp`, MPLS in `label`.
 
 A port is only a hint: clients choose theirs at random, so ordinary datagrams use
 these ports too. Each header is therefore checked for what its RFC fixes, and one
@@ -40,6 +40,8 @@ _CAPWAP = int(TunnelType.CAPWAP)
 @kernel
 def is_tunnel_port(port: Int) -> bool:
     """Return whether a tunnel's header may stand in a datagram from or to `port`."""
+    if port < PORT_L2TP or port > PORT_VXLAN_LINUX:  # most ports need one comparison
+        return False
     return port in (
         PORT_L2TP,
         PORT_GTP_U,
@@ -103,7 +105,7 @@ def geneve(data: Bytes, layer: Row) -> Int:
 
 @kernel
 def gtp_u(data: Bytes, layer: Row) -> Int:
-    """Read a GTP-U header (3GPP TS 29.281, 5.1); only a G-PDU (type 255) carries a packet. The id is the TEID."""
+    """Read a GTP-U header (3GPP TS 29.281, 5.1); only a G-PDU (type 255) carries a packet. The id is its TEID."""
     at = layer.at
     if at + 8 > layer.end:
         return absent(layer, 8)
