@@ -243,8 +243,8 @@ def request(data: Bytes, at: Int, end: Int, claim: Row) -> Int:
         last = without_return(data, target, feed)
         behind = last_space(data, target, last)
         protocol = version_at(data, behind + 1, last - behind - 1)
-        if protocol == _UNKNOWN and be32(data, at) == _GET and u8(data, target) == _SLASH:
-            protocol, behind = _HTTP, last  # HTTP/0.9
+        if protocol == _UNKNOWN and be32(data, at) == _GET and u8(data, target) == _SLASH and behind < target:
+            protocol, behind = signed(_HTTP), last  # HTTP/0.9
     if protocol == _UNKNOWN or claim.claim_flags & _QUERY:
         return protocol
     claim.claim_flags |= _QUERY

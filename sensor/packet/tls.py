@@ -4,7 +4,8 @@ In: one segment or datagram. Out: the `Application`, and where the hello is, for
 `packet.hello` to read.
 
 Rules: a record is known by its type, version and length. A hello is read as far
-as this segment and its first record hold it.
+as this segment and its first record hold it. Drafts of TLS 1.3, whose hellos were
+built otherwise, are not read.
 """
 
 from __future__ import annotations
@@ -22,8 +23,6 @@ _TLS = int(Application.TLS)
 _DTLS = int(Application.DTLS)
 
 _HANDSHAKE = 22
-#: First byte of the version that servers chose in drafts of TLS 1.3.
-_DRAFT = 0x7F
 _CLIENT_HELLO, _SERVER_HELLO = 1, 2
 
 
@@ -62,7 +61,7 @@ def tls(data: Bytes, at: Int, end: Int, scratch: Row) -> Int:
     kind, size = u8(data, at), be16(data, at + 3)
     if not (20 <= kind <= 23 and 0x0300 <= be16(data, at + 1) <= 0x0304 and 0 < size <= MAX_RECORD):
         return _UNKNOWN
-    if kind == _HANDSHAKE and at + 10 <= end and size > 4 and u8(data, at + 9) in (0x03, _DRAFT):
+    if kind == _HANDSHAKE and at + 10 <= end and size > 4 and u8(data, at + 9) == 3:
         note_hello(data, at + 5, at + 9, min(at + 5 + size, end), scratch)
     return _TLS
 
