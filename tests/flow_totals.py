@@ -136,16 +136,32 @@ def totals(path: Path, timeouts: dict[str, float], *, inner: bool = False) -> li
     return found
 
 
-def wrapped(path: Path) -> set[tuple[str, str]]:
-    """Return the pairs of addresses, in order, that stand behind labels or several VLAN tags."""
-    decoder, found = Decoder(_ROWS, tunnels="outer"), set()
+class Odd(NamedTuple):
+    """What not every program counts: link types, and pairs of addresses (in order) of packets."""
+
+    link_types: set[int]
+
+    wrapped: set[tuple[str, str]]  # behind labels or several VLAN tags
+    fragments: set[tuple[str, str]]  # fragments that are not the first
+
+
+def oddities(path: Path) -> Odd:
+    """Return what is odd in a capture."""
+    decoder, odd = Decoder(_ROWS, tunnels="outer"), Odd(set(), set(), set())
     for batch in CaptureFiles(path, _ROWS):
+        odd.link_types.update(batch.frames["link_type"].tolist())
         rows = decoder.decode(batch)
-        for row in rows[(rows["tunnel"] != 0) | (rows["vlan_tags"] > 1)]:
-            version = int(row["ip_version"])
-            ends = [_address(int(row[f"{end}_hi"]), int(row[f"{end}_lo"]), version) for end in ("src", "dst")]
-            found.add((min(ends), max(ends)))
-    return found
+        for found, wanted in (
+            (odd.wrapped, (rows["tunnel"] != 0) | (rows["vlan_tags"] > 1)),
+            (odd.fragments, rows["fragment_offset"] != 0),
+        ):
+            for row in rows[wanted]:
+                version = int(row["ip_version"])
+                ends = [
+                    _address(int(row[f"{end}_hi"]), int(row[f"{end}_lo"]), version) for end in ("src", "dst")
+                ]
+                found.add((min(ends), max(ends)))
+    return odd
 
 
 def summed(flows: Iterable[Total]) -> dict[Name, Total]:

@@ -27,7 +27,7 @@ from typing import NamedTuple
 _HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(_HERE.parent))
 
-from flow_totals import DATA, Name, Total, captures, rejoined, total, totals, wrapped  # noqa: E402  (found by the path above)
+from flow_totals import DATA, Name, Odd, Total, captures, oddities, rejoined, total, totals  # noqa: E402  (found by the path above)
 
 IDLE_SECS, ACTIVE_SECS = 60, 300
 #: A closed flow lingers as long as others idle: nfstream does not know that a connection has ended.
@@ -39,8 +39,9 @@ TIMEOUTS = {
 }
 _WANTED = 0.999
 _SHOWN = 20
-_ICMP = (1, 58)
+_PORTLESS = (1, 33, 58, 132, 136)  # to nfstream
 _LONGEST = 1500
+_KNOWN = {0, 1, 9, 12, 50, 101, 105, 113, 127}  # link types, to nfstream
 _HEADERS = {0, 43, 44, 51, 60}  # protocol numbers of headers that stand before the transport's
 
 
@@ -51,7 +52,12 @@ class Difference(NamedTuple):
     ours: list[Total]
     theirs: list[Total]
     strangers: dict[tuple[str, str], list[Total]]  # nfstream's records by addresses
-    wrapped: set[tuple[str, str]]  # pairs of addresses behind labels or several tags
+    odd: Odd
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Its addresses, as `Odd` has them."""
+        return min(self.name.low[0], self.name.high[0]), max(self.name.low[0], self.name.high[0])
 
 
 def _sums(flows: list[Total]) -> tuple[int, ...]:
@@ -71,7 +77,7 @@ def _same_sums(one: Difference) -> bool:
 
 def _near_timeout(one: Difference) -> bool:
     """Return whether the records part at a gap or an age that is a timeout's to 1 ms."""
-    if one.name.protocol in _ICMP or not _same_sums(one):
+    if one.name.protocol in _PORTLESS or not _same_sums(one):
         return False
     for number, (mine, other) in enumerate(zip(one.ours, one.theirs, strict=False)):
         if mine.end != other.end:
@@ -98,8 +104,11 @@ def _octets_only(one: Difference) -> bool:
 
 #: Why the two may disagree, and whether that holds.
 REASONS: dict[str, Callable[[Difference], bool]] = {
-    "ICMP: nfstream has one flow for each pair of hosts, the sensor one for each kind of message": (
-        lambda one: one.name.protocol in _ICMP and _same_sums(one)
+    "ICMP, SCTP: nfstream has one flow for a pair of hosts, the sensor tells messages and ports apart": (
+        lambda one: one.name.protocol in _PORTLESS and _same_sums(one)
+    ),
+    "later fragments: nfstream leaves them out": (
+        lambda one: one.pair in one.odd.fragments and min(_extra(one)) >= 0
     ),
     "the same packets, cut elsewhere: nfstream counts time in ms, the sensor in ns": _near_timeout,
     "nfstream names a flow by AH or an extension header, the sensor by what is behind": _behind_header,
@@ -109,8 +118,13 @@ REASONS: dict[str, Callable[[Difference], bool]] = {
     "a frame longer than any that Ethernet carries (an offloaded segment): nfstream leaves it out": (
         lambda one: bool(one.theirs) and sum(_extra(one)[2:]) > _LONGEST * sum(_extra(one)[:2]) > 0
     ),
-    "nfstream does not read NSH, Cisco metadata and tags of 802.1ad": (
-        lambda one: not one.theirs and (one.name.low[0], one.name.high[0]) in one.wrapped
+    "several tags, or labels: nfstream does not read them, or names the flow by the inner tag": (
+        lambda one: not (one.ours and one.theirs) and one.pair in one.odd.wrapped
+    ),
+    "nfstream knows few link types, and libpcap stops where a capture changes its own": (
+        lambda one: (
+            (len(one.odd.link_types) > 1 or not one.odd.link_types <= _KNOWN) and min(_extra(one)) >= 0
+        )
     ),
 }
 
@@ -145,9 +159,7 @@ def _equal(ours: list[Total], theirs: list[Total]) -> bool:
     ]
 
 
-def compare(
-    ours: list[Total], theirs: list[Total], wrapped: set[tuple[str, str]]
-) -> tuple[Counter[str], list[Difference]]:
+def compare(ours: list[Total], theirs: list[Total], odd: Odd) -> tuple[Counter[str], list[Difference]]:
     """Return how many records are equal (reason "") or differ for a reason, and the others."""
     by_name: dict[Name, tuple[list[Total], list[Total]]] = defaultdict(lambda: ([], []))
     strangers: dict[tuple[str, str], list[Total]] = defaultdict(list)
@@ -163,7 +175,7 @@ def compare(
         if _equal(mine, other):
             counts[""] += count
             continue
-        one = Difference(name, mine, other, strangers, wrapped)
+        one = Difference(name, mine, other, strangers, odd)
         reason = next((text for text, holds in REASONS.items() if holds(one)), None)
         if reason is None:
             counts["no reason known"] += count
@@ -200,11 +212,13 @@ def main() -> int:
         if path in refused:
             continue
         ours = totals(Path(path), TIMEOUTS, inner=arguments.inner)
-        found, unexplained = compare(ours, theirs[path], wrapped(Path(path)))
+        found, unexplained = compare(ours, theirs[path], oddities(Path(path)))
         counts += found
         for one in unexplained[: _SHOWN - shown]:
             shown += 1
-            print(f"{Path(path).relative_to(DATA)}: {one.name}\n   ours {one.ours}\n   theirs {one.theirs}")
+            print(f"{Path(path).relative_to(DATA)}: {one.name}")
+            for side, flows in (("ours", one.ours), ("theirs", one.theirs)):
+                print(f"   {side:6}", [(flow.start, flow.packets, flow.octets) for flow in flows[:5]])
     every = counts.total()
     print(f"{len(paths) - len(refused)} captures, {len(refused)} that nfstream refuses; {every:,} records")
     for reason, count in counts.most_common():

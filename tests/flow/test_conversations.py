@@ -15,7 +15,7 @@ from flow_totals import DATA, captures, summed, total, totals
 
 from sensor.sources.capture_file import CaptureFiles
 
-CAPTURES = 100
+CAPTURES = 300
 MOST_PACKETS = 3000
 #: Ethernet, raw IP and cooked captures; of the others not every frame is given the same by both.
 LINK_TYPES = [1, 101, 113, 276]
