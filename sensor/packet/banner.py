@@ -164,7 +164,7 @@ def is_syslog(data: Bytes, at: Int, end: Int) -> bool:
 
 
 @outlined
-def speaks(data: Bytes, at: Int, end: Int, application: Int) -> bool:  # noqa: PLR0911  (a table)
+def speaks(data: Bytes, at: Int, end: Int, application: Int) -> bool:
     """Return whether a payload is in the language of a text protocol that its port stands for."""
     if at + 4 > end:
         return False

@@ -115,7 +115,7 @@ def bears(data: Bytes, packet: Row, asked: Int) -> bool:
 
 
 @outlined
-def named(data: Bytes, packet: Row) -> Int:  # noqa: PLR0911  (a table)
+def named(data: Bytes, packet: Row) -> Int:
     """Return which protocol a payload names itself, whatever the port; 0 for none. None has claims."""
     at, size = packet.payload_offset, signed(packet.payload_bytes)
     end = at + signed(packet.payload_captured)

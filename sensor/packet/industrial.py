@@ -139,7 +139,7 @@ def is_iec104(data: Bytes, at: Int, end: Int, size: Int) -> bool:
 
 
 @outlined
-def operates(data: Bytes, at: Int, end: Int, size: Int, application: Int) -> bool:  # noqa: PLR0911  (a table)
+def operates(data: Bytes, at: Int, end: Int, size: Int, application: Int) -> bool:
     """Return whether a payload is of the industrial protocol that its port stands for."""
     if application == _MODBUS:
         return is_modbus(data, at, end, size)

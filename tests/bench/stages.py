@@ -124,9 +124,10 @@ class Stopwatch:
         self.calls[name] = self.calls.get(name, 0) + 1
 
 
-#: Parts of the engine: attribute, method, name in the table.
+#: Parts of the engine: attribute of its metering or its detection, method, name in the table.
 _PARTS = (
     ("_decoder", "decode", "decode"),
+    ("_duplicates", "mark", "duplicates"),
     ("_meter", "observe", "meter.observe"),
     ("_extractor", "observe", "extractor.observe"),
     ("_meter", "advance", "window end: meter.advance"),
@@ -150,7 +151,8 @@ def parts(path: str) -> dict[str, Any]:
     line = Engine(EngineSettings(), _KEY)
     watch = Stopwatch()
     for attribute, method, name in _PARTS:
-        watch.wrap(getattr(line, attribute), method, name)
+        half = line._metering if hasattr(line._metering, attribute) else line._detection
+        watch.wrap(getattr(half, attribute), method, name)
     done = 0
     for batch in CaptureFiles([path]):
         done += len(batch.frames)

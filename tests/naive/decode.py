@@ -426,8 +426,8 @@ def decode(frame, link_type=1, wirelen=None, stripped=None, tunnels="inner"):
     names = (
         "src_hi src_lo dst_hi dst_lo src_mac dst_mac ip_bytes payload_bytes payload_captured tcp_seq tcp_ack "
         "fragment_id src_port dst_port tcp_window ethertype vlan vlan_inner fragment_offset arp_operation "
-        "network_offset vlan_tags kind error ip_version protocol ttl tcp_flags more_fragments tunnel tunnel_id "
-        "tunnel_layers"
+        "network_offset vlan_tags kind error ip_version protocol ttl tcp_flags more_fragments tunnel "
+        "tunnel_id tunnel_layers"
     )
     row = dict.fromkeys(names.split(), 0)
     row.update(wirelen=wire, caplen=len(frame), payload_offset=-1, outer_offset=-1)
