@@ -123,7 +123,7 @@ class ModelConfig(Section):
     """The anomaly models."""
 
     trees: int = Field(default=_MODEL.trees, ge=1, le=200, description="Trees of River's HalfSpaceTrees.")
-    height: int = Field(default=_MODEL.height, ge=2, le=15, description="Height of each tree.")
+    height: int = Field(default=_MODEL.height, ge=2, le=12, description="Height of each tree.")
     window_rows: int = Field(
         default=_MODEL.window_rows,
         ge=50,

@@ -337,7 +337,7 @@ def read_ipv6(span, row):
     if first >> 28 != 6:
         stop(DecodeError.BAD_IP_VERSION)
     span.limit(0 if (length, protocol) == (0, 59) else length or span.wire)
-    row["network_offset"] = span.start
+    row["network_offset"] = span.start - 40
     put_addresses(row, src, dst)
     row.update(kind=PacketKind.IP, ip_version=6, ip_bytes=40 + span.wire, ttl=hops)
     return read_extensions(span, protocol, row, EXTENSIONS)
