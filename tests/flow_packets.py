@@ -11,7 +11,8 @@ FIN, SYN, RST, PSH, ACK = 1, 2, 4, 8, 16
 ICMP, TCP, UDP, GRE, ICMPV6 = 1, 6, 17, 47, 58
 
 #: What payload offsets point into.
-DATA = np.arange(1, 121, dtype=np.uint8)
+#: An IPv4 header could begin at 63 to 78, an IPv6 header at 94 to 109.
+DATA = np.arange(1, 201, dtype=np.uint8)
 
 #: (hi, lo, ip_version); the last two are one address, mapped IPv4 and the IPv6 of the same bits.
 HOSTS = (
@@ -29,7 +30,8 @@ def packet(time=START, src=0, dst=1, **fields):
     values |= {"src_hi": HOSTS[src][0], "src_lo": HOSTS[src][1], "src_mac": 0x0200_0000_0001 + src}
     values |= {"dst_hi": HOSTS[dst][0], "dst_lo": HOSTS[dst][1], "dst_mac": 0x0200_0000_0001 + dst}
     values |= {"src_port": 4000, "dst_port": 80, "time": time, "kind": int(PacketKind.IP)}
-    values |= {"ip_version": HOSTS[src][2], "protocol": TCP, "ip_bytes": 40, "payload_offset": -1}
+    values |= {"ip_version": HOSTS[src][2], "protocol": TCP, "ip_bytes": 40}
+    values |= {"payload_offset": -1, "outer_offset": -1}
     return values | fields
 
 
@@ -84,7 +86,7 @@ _FLAGS = st.sampled_from(
     ]
 )
 _PAYLOADS = st.sampled_from(
-    [(0, -1, 0), (0, -1, 0), (1, 3, 1), (20, 5, 20), (40, 9, 7), (30, 110, 30), (9, -1, 0)]
+    [(0, -1, 0), (0, -1, 0), (1, 3, 1), (20, 5, 20), (40, 9, 7), (30, 190, 30), (9, -1, 0)]
 )
 
 
@@ -93,7 +95,11 @@ _ODD = st.sampled_from(
     [{}] * 30
     + [{"vlan": 7}, {"ip_version": 0}, {"kind": 0}, {"kind": 1}, {"kind": 2}, {"kind": 4}]
     + [{"fragment_offset": 1480, "fragment_id": number} for number in (1, 4000 << 16 | 80)]
-    + [{"fragment_offset": 1480, "fragment_flags": 1}]
+    + [{"fragment_offset": 1480, "fragment_flags": 1}, {"more_fragments": 1}]
+    + [
+        {"tunnel": 7, "tunnel_layers": 2, "tunnel_id": 9, "outer_offset": offset}
+        for offset in (-1, 5, 70, 100, 182, 500)
+    ]
     + [{"error": 3}, {"error": 4}, {"error": 7}, {"error": 8}, {"error": 10}]
 )
 #: (protocol, host, port, host, port): mostly a few TCP connections, so that they get several packets each.
@@ -112,6 +118,9 @@ _TALKS = st.sampled_from(
 )
 
 
+_SEQUENCE_NUMBERS = st.sampled_from([0, 1, 20, 21, 41, 2**27, 2**28 + 20, 2**31, 2**32 - 20, 2**32 - 1])
+
+
 @st.composite
 def packets(draw, max_size=40):
     """Draw a list of packets, times mostly growing."""
@@ -128,7 +137,8 @@ def packets(draw, max_size=40):
             "src_port": src_port,
             "dst_port": dst_port,
             "tcp_flags": draw(_FLAGS) if protocol == TCP else 0,
-            "tcp_seq": draw(st.sampled_from([0, 1, 20, 21, 2**31, 2**32 - 20, 2**32 - 1])),
+            "tcp_seq": draw(_SEQUENCE_NUMBERS),
+            "tcp_ack": draw(_SEQUENCE_NUMBERS),
             "ip_bytes": 40 + payload,
             "payload_bytes": payload,
             "payload_offset": offset,

@@ -53,7 +53,7 @@ FLOORS = {
 #: On floors 1 and 3 parts do not import one another, but for these modules:
 #: a neighbour's data, and the edges' one-way ties.
 NEIGHBOURS = {
-    "flow": {"packet.columns", "packet.batch"},
+    "flow": {"packet.columns", "packet.batch", "packet.claim", "packet.first_bytes"},
     "feature": {"packet.columns", "packet.batch", "flow.record"},
     "model": set(),
     "alert": {"flow.record", "feature.schema", "feature.row"},

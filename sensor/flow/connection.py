@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from sensor.flow.loss import check_ack
+from sensor.flow.oneway import weigh_one_way
 from sensor.flow.record import FlowEvent, Handshake
+from sensor.flow.seen import ENDED, FIN_SEEN, HALF, MODULUS_MASK, NEAR, SEEN, SEQ_KNOWN
+from sensor.flow.table import Table
 from sensor.kernel import Int, Row, kernel
 from sensor.packet.columns import DecodeError, TcpFlag
-
-#: Bits of `ENTRY.bits`. All but `ENDED` are for forward; shifted left by one, for reverse.
-SEEN = 0x01  # a packet of this direction
-FIN_SEEN = 0x04
-SEQ_KNOWN = 0x10  # next_seq is valid
-ENDED = 0x40  # FIN from both sides, or RST
-PAYLOAD_SEEN = 0x80  # in this record: its first payload is kept
 
 _TCP = 6
 _FIN = int(TcpFlag.FIN)
@@ -40,8 +37,7 @@ _EVENT_REFUSED = int(FlowEvent.REFUSED)
 _EVENT_RETRANSMISSION = int(FlowEvent.RETRANSMISSION)
 _EVENT_CLOSED = int(FlowEvent.CLOSED)
 
-_MODULUS_MASK = 0xFFFF_FFFF
-_HALF = 0x8000_0000
+_BOTH_SEEN = SEEN | (SEEN << 1)
 #: Counters of 16 bits stay at it.
 _MOST = 0xFFFF
 
@@ -73,19 +69,19 @@ def first_handshake(packet: Row) -> Int:
 
 
 @kernel
-def follow(entry: Row, edge: Row, side: Row, packet: Row, direction: Int) -> Int:
+def follow(table: Table, slot: Int, packet: Row, direction: Int) -> Int:
     """Account for a TCP packet and return its `FlowEvent` bits.
 
     Parameters
     ----------
-    entry, edge, side
-        The flow's `ENTRY` row, whose end is already the packet's time, and the
-        direction's `EDGE` and `SIDE` rows.
+    table, slot
+        The flow; its end is already the packet's time.
     packet
         `PACKET` row with a TCP header.
     direction
         0 forward, 1 reverse.
     """
+    entry, edge, side = table.entries[slot], table.edges[slot, direction], table.sides[slot, direction]
     flags = np.int64(packet["tcp_flags"])
     side["psh"] += (flags & _PSH) != 0
     if flags & _ACK == 0:
@@ -97,7 +93,10 @@ def follow(entry: Row, edge: Row, side: Row, packet: Row, direction: Int) -> Int
         _count_rare(side, rare)
     bits = _shake(entry, flags, direction)
     if packet["error"] == _DECODED and flags & _RST == 0:
+        check_ack(table, slot, packet, direction)
         bits |= _sequence(entry, edge, side, packet, direction)
+        if entry["bits"] & _BOTH_SEEN != _BOTH_SEEN:
+            weigh_one_way(table, slot, packet, bits & _EVENT_RETRANSMISSION == 0)
     if flags & (_FIN | _RST) != 0 and entry["bits"] & ENDED == 0:
         if flags & _FIN != 0:
             entry["bits"] |= FIN_SEEN << direction
@@ -148,17 +147,23 @@ def _sequence(entry: Row, edge: Row, side: Row, packet: Row, direction: Int) -> 
     flags = np.int64(packet["tcp_flags"])
     begin = np.int64(packet["tcp_seq"])
     payload = np.int64(packet["payload_bytes"])
-    end = (begin + payload + ((flags & _SYN) != 0) + ((flags & _FIN) != 0)) & _MODULUS_MASK
+    end = (begin + payload + ((flags & _SYN) != 0) + ((flags & _FIN) != 0)) & MODULUS_MASK
     known = SEQ_KNOWN << direction
+    if packet["more_fragments"] != 0:
+        # How much it carries is in fragments that have no TCP header.
+        entry["bits"] &= 0xFFFF ^ known
+        return 0
     if entry["bits"] & known == 0:
         entry["bits"] |= known
         edge["next_seq"] = end
         return 0
     expected = np.int64(edge["next_seq"])
-    if (end - expected) & _MODULUS_MASK < _HALF:
+    ahead = (end - expected) & MODULUS_MASK
+    another = (flags & _SYN != 0) & (ahead > NEAR) & (ahead < MODULUS_MASK - NEAR)
+    if (ahead < HALF) | another:
         edge["next_seq"] = end
     # No branch on whether there is payload: half of all packets have none, in no order.
-    if (payload > 0) & ((begin - expected) & _MODULUS_MASK >= _HALF):
+    if (payload > 0) & ((begin - expected) & MODULUS_MASK >= HALF) & (not another):
         side["retransmissions"] += 1
         return _EVENT_RETRANSMISSION
     return 0

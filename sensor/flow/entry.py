@@ -40,8 +40,10 @@ _LINKS: list[tuple[str, type]] = [
     ("key_vlan", np.uint16),  # as in the key
     ("list", np.uint8),  # FlowList
     ("mark", np.uint8),  # KeyMark
+    ("evidence", np.uint8),  # packets that prove the other direction was there: see `oneway`
+    ("last_ack", np.uint32),  # TCP: of those packets
 ]
-_LINK_OFFSETS = (0, 4, 6, 8, 10, 11)
+_LINK_OFFSETS = (0, 4, 6, 8, 10, 11, 12, 16)
 
 #: What a field of `FLOW` holds while the flow is open, and its name until then.
 _OPEN_NAMES = {

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from sensor.flow.claims import Pool, give, new_pool, take_back
 from sensor.flow.fetch import fetch_behind, fetch_flows, start_fetching
 from sensor.flow.key import KeyMark, Keys, new_keys
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEndReason, FlowEvents, Flows
@@ -53,15 +54,17 @@ class Buffers(NamedTuple):
     positions: npt.NDArray[np.int64]  # of each record: how many packets were done before it left
     events: FlowEvents  # FLOW_EVENT
     keys: Keys
+    pool: Pool
 
 
-def new_buffers(records: int, events: int, keys: int) -> Buffers:
+def new_buffers(records: int, events: int, keys: int, claims: int) -> Buffers:
     """Return buffers with room for so many rows."""
     return Buffers(
         np.zeros(records, FLOW),
         np.zeros(records, np.int64),
         np.zeros(events, FLOW_EVENT),
         new_keys(keys),
+        new_pool(claims, records),
     )
 
 
@@ -90,6 +93,7 @@ def emit(table: Table, buffers: Buffers, slot: Int, reason: Int, time: Int) -> N
     if table.entries[slot]["mark"] == _FRAGMENTS:
         record["src_port"] = 0
         record["dst_port"] = 0
+    give(table, buffers.pool, slot, record)
     buffers.positions[row] = state["consumed"]
     state["records"] += 1
     table.tally[0]["end_reason"][reason] += 1
@@ -133,7 +137,7 @@ def expire(table: Table, buffers: Buffers, now: Int) -> bool:
             leave(table, slot)
             if due <= over:
                 emit_due(table, buffers, slot, due)
-                release(table, slot)
+                forget(table, buffers, slot)
             else:
                 join(table, slot, which, due)
             slot = np.int64(bucket["oldest"])
@@ -170,6 +174,13 @@ def evict(table: Table, buffers: Buffers, now: Int) -> None:
         emit(table, buffers, slot, _LACK_OF_RESOURCES, now)
         table.tally[0]["evicted"][which] += 1
     leave(table, slot)
+    forget(table, buffers, slot)
+
+
+@kernel
+def forget(table: Table, buffers: Buffers, slot: Int) -> None:
+    """Free `slot`, which is in no bucket and whose record has left, and what was lent to it."""
+    take_back(table, buffers.pool, slot)
     release(table, slot)
 
 
@@ -192,4 +203,4 @@ def empty(table: Table, buffers: Buffers) -> bool:
         else:
             emit(table, buffers, slot, _END_OF_FLOW if which == _CLOSED else _FORCED_END, now)
         leave(table, slot)
-        release(table, slot)
+        forget(table, buffers, slot)

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sensor.flow.connection import PAYLOAD_SEEN
 from sensor.flow.entry import LINES
 from sensor.flow.key import Keys
+from sensor.flow.seen import PAYLOAD_SEEN
 from sensor.flow.table import Table, home_of, slot_of
 from sensor.kernel import Int, kernel, prefetch
 from sensor.packet.batch import Bytes

@@ -30,6 +30,7 @@ class KeyCause(enum.IntEnum):
     OTHER = 2  # a protocol without flows: LLDP, STP ...
     UNDECODED = 3  # no whole IP header
     DUPLICATE = 4  # the mirror sent it twice
+    ELSEWHERE = 5  # another meter's: see `KEY_SETTINGS`
 
 
 class KeyMark(enum.IntEnum):
@@ -51,9 +52,16 @@ KEY = record_dtype(
     ]
 )
 
-#: One row: the secret, and what belongs to the key.
+#: One row: the secret, what belongs to the key, and which keys are this meter's.
 KEY_SETTINGS = record_dtype(
-    [("k0", np.uint64), ("k1", np.uint64), ("vlan_in_key", np.uint8), ("tunnel_in_key", np.uint8)]
+    [
+        ("k0", np.uint64),
+        ("k1", np.uint64),
+        ("share", np.uint16),  # number of this meter, and of how many; packets without flow are number 0's
+        ("shares", np.uint16),
+        ("vlan_in_key", np.uint8),
+        ("tunnel_in_key", np.uint8),
+    ]
 )
 
 KeySettings: TypeAlias = npt.NDArray[np.void]
@@ -108,6 +116,7 @@ _CAUSE_ARP = int(KeyCause.ARP)
 _CAUSE_OTHER = int(KeyCause.OTHER)
 _CAUSE_UNDECODED = int(KeyCause.UNDECODED)
 _CAUSE_DUPLICATE = int(KeyCause.DUPLICATE)
+_CAUSE_ELSEWHERE = int(KeyCause.ELSEWHERE)
 _TWO_WAY = int(KeyMark.TWO_WAY)
 _ONE_WAY = int(KeyMark.ONE_WAY)
 _FRAGMENTS = int(KeyMark.FRAGMENTS)
@@ -166,6 +175,14 @@ def key_packets(packets: Packets, keys: Keys, first: Int, settings: KeySettings)
         for i in range(first, last):
             tunnel = np.uint64(packets[i - first]["tunnel_id"])
             keys.hashes[i] = sip_finish(sip_absorb(sip_absorb(start, keys.hashes[i]), tunnel), _V4_BYTES)
+    if settings[0]["shares"] > 1:
+        for i in range(first, last):
+            # The table uses the low half.
+            number = (keys.hashes[i] >> _BITS32) % np.uint64(settings[0]["shares"])
+            if keys.rows[i]["cause"] != _CAUSE_NONE:
+                number = np.uint64(0)
+            if number != np.uint64(settings[0]["share"]):
+                keys.rows[i]["cause"] = _CAUSE_ELSEWHERE
 
 
 @kernel

@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from sensor.flow.claims import MOST_CLAIMS
 from sensor.flow.expiry import empty, expire, new_buffers
 from sensor.flow.key import KeyCause
 from sensor.flow.record import FlowEndReason, FlowEvents, Flows
@@ -20,6 +21,7 @@ from sensor.flow.table import new_table
 from sensor.flow.walk import LATEST, walk
 from sensor.flow.wheel import FlowList, new_wheels
 from sensor.packet.batch import Bytes
+from sensor.packet.claim import Claims
 from sensor.packet.columns import Packets
 
 #: Records given out at a time; 6 MB stays in the cache that is shared with the extractor.
@@ -30,6 +32,23 @@ EVENT_ROWS = 65_536
 KEY_ROWS = 256
 #: Slots are int32, and buckets are twice as many.
 MOST_FLOWS = 1 << 29
+#: As many meters can have the flows among them.
+MOST_SHARES = 1024
+#: `FLOW.sampling` has 16 bits.
+MOST_SAMPLING = 0xFFFF
+
+#: Fields of the state that are counters by the same name.
+_COUNTED = (
+    "chain_walk_limit",
+    "acks_checked",
+    "ack_gaps",
+    "missed_bytes",
+    "tcp_two_way",
+    "tcp_one_way",
+    "packets_shed",
+    "flows_shed",
+    "claims_refused",
+)
 
 _Scalar = TypeVar("_Scalar", bound=np.generic)
 
@@ -49,12 +68,16 @@ class Observation(NamedTuple):
         int64, shape (m,): how many of `packets` were done before each record
         left. A consumer that needs the exact sequence takes that many packets
         first; it is the same wherever batches were cut.
+    claims
+        `CLAIM`, shape (k,): what the ends of those flows said of themselves;
+        ``claim`` of a record is a row of it, or -1.
     """
 
     packets: Packets
     events: FlowEvents
     flows: Flows
     positions: npt.NDArray[np.int64]
+    claims: Claims
 
 
 class Meter:
@@ -83,6 +106,11 @@ class Meter:
         The same for packets that came through tunnels with different ids.
     key
         128-bit secret of the table's hash, as two 64-bit words.
+    share
+        Number i of n: of all flows, those are metered here whose keyed hash is
+        i modulo n, and packets without a flow are counted by number 0. Other
+        packets move the clock only. All meters need the same `key`; what they
+        count adds up.
     """
 
     def __init__(  # noqa: PLR0913  (one keyword for each configuration key)
@@ -97,20 +125,27 @@ class Meter:
         vlan_in_key: bool = True,
         tunnel_in_key: bool = False,
         key: tuple[int, int],
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         if not 0 < capacity <= MOST_FLOWS:
             raise ValueError(f"capacity must be 1 to {MOST_FLOWS}, not {capacity}")
+        if not 0 <= share[0] < share[1] <= MOST_SHARES:
+            raise ValueError(f"share must be 0 to n - 1 of n, at most {MOST_SHARES}, not {share}")
         timeouts = [0] * len(FlowList)
         timeouts[FlowList.UNANSWERED] = _nanoseconds(unanswered_timeout_secs)
         timeouts[FlowList.ANSWERED] = _nanoseconds(idle_timeout_secs)
         timeouts[FlowList.CLOSED] = _nanoseconds(linger_secs)
         self._table = new_table(capacity, new_wheels(timeouts))
-        self._buffers = new_buffers(RECORD_ROWS, EVENT_ROWS, KEY_ROWS)
+        claims = min(capacity, MOST_CLAIMS)
+        self._buffers = new_buffers(RECORD_ROWS, EVENT_ROWS, KEY_ROWS, claims)
+        self._claims = 0
         self._state = self._table.state[0]
+        self._state["claims_free"] = claims
         self._state["active_timeout"] = _nanoseconds(active_timeout_secs)
         self._state["activity_gap"] = _nanoseconds(activity_gap_secs)
         settings = self._table.settings[0]
         settings["k0"], settings["k1"] = (np.uint64(word) for word in key)
+        settings["share"], settings["shares"] = share
         settings["vlan_in_key"] = vlan_in_key
         settings["tunnel_in_key"] = tunnel_in_key
 
@@ -119,7 +154,12 @@ class Meter:
         """How many flows are open."""
         return int(self._state["active"])
 
-    def observe(self, packets: Packets, data: Bytes) -> Iterator[Observation]:
+    @property
+    def claims(self) -> Claims:
+        """`CLAIM`, shape (k,): what ``claim`` of the records given out last is a row of. Borrowed."""
+        return self._buffers.pool.given[: self._claims]
+
+    def observe(self, packets: Packets, data: Bytes, sampling: int = 1) -> Iterator[Observation]:
         """Take packets in; nothing happens until the iterator is used up.
 
         Parameters
@@ -129,6 +169,10 @@ class Meter:
             earlier than one before it counts at the latest time seen.
         data
             uint8, shape (bytes,): what the packets' payload offsets point into.
+        sampling
+            n > 1: there is no time for all; of new flows where they are many,
+            one in n is let in (see `shed`), and packets of the others have the
+            event `FlowEvent.SHED` and no flow.
 
         Yields
         ------
@@ -136,6 +180,7 @@ class Meter:
             One stretch after the other, together all of `packets`.
         """
         packets, data = _read_only(packets), _read_only(data)
+        self._state["sampling"] = min(max(sampling, 1), MOST_SAMPLING)
         buffers = self._buffers
         rows = buffers.events.shape[0]
         for first in range(0, len(packets), rows):
@@ -146,7 +191,9 @@ class Meter:
                 self._state["packets"] += end - begin
                 count = self._take_records()
                 records, positions = buffers.records[:count], buffers.positions[:count]
-                yield Observation(chunk[begin:end], buffers.events[begin:end], records, positions)
+                yield Observation(
+                    chunk[begin:end], buffers.events[begin:end], records, positions, self.claims
+                )
                 begin = end
 
     def advance(self, now: int) -> Iterator[Flows]:
@@ -184,19 +231,19 @@ class Meter:
         """Return what was counted since the start, by name."""
         state, tally = self._state, self._table.tally[0]
         counts = {
-            "packets": int(state["packets"]),
+            "packets": int(state["packets"]) - int(tally["without_flow"][KeyCause.ELSEWHERE]),
             "flows_started": int(state["next_flow_id"]) - 1,
             "flows_exported": int(tally["end_reason"].sum()),
             "late_packets": int(state["late_packets"]),
             "fragments_without_ports": int(state["fragments_without_ports"]),
-            "chain_walk_limit": int(state["chain_walk_limit"]),
         }
+        counts |= {name: int(state[name]) for name in _COUNTED}
         for reason in FlowEndReason:
             counts[f"flows_ended_{reason.name.lower()}"] = int(tally["end_reason"][reason])
         for which in FlowList:
             counts[f"flows_evicted_{which.name.lower()}"] = int(tally["evicted"][which])
         for cause in KeyCause:
-            if cause != KeyCause.NONE:
+            if cause not in (KeyCause.NONE, KeyCause.ELSEWHERE):
                 counts[f"packets_without_flow_{cause.name.lower()}"] = int(tally["without_flow"][cause])
         return counts
 
@@ -204,6 +251,8 @@ class Meter:
         """Empty the record buffer and return how many rows it held."""
         count = int(self._state["records"])
         self._state["records"] = 0
+        self._claims = int(self._state["claims_given"])
+        self._state["claims_given"] = 0
         self._state["consumed"] = 0
         return count
 

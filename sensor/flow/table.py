@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.flow.entry import SIDE, new_entries
-from sensor.flow.key import KEY_SETTINGS, KeySettings
+from sensor.flow.key import KEY_SETTINGS, KeyCause, KeySettings
 from sensor.flow.record import FlowEndReason, Flows
 from sensor.flow.wheel import BUCKET, LINK, NEVER, FlowList
 from sensor.kernel import Int, Row, Rows, kernel, record_dtype
@@ -43,6 +43,18 @@ STATE = record_dtype(
         ("consumed", np.int64),  # packets done since the record buffer was emptied
         ("packets", np.int64),
         ("late_packets", np.int64),
+        ("sampling", np.int64),  # see shed
+        ("shed_second", np.int64),  # which second the sketches count
+        ("packets_shed", np.int64),
+        ("flows_shed", np.int64),
+        ("acks_checked", np.int64),  # see loss
+        ("ack_gaps", np.int64),
+        ("missed_bytes", np.int64),
+        ("tcp_two_way", np.int64),  # see oneway
+        ("tcp_one_way", np.int64),
+        ("claims_free", np.int64),  # rows of the pool that are not lent: see claims
+        ("claims_given", np.int64),  # rows given out since the record buffer was emptied
+        ("claims_refused", np.int64),
         ("chain_walk_limit", np.int64),
         ("fragments_without_ports", np.int64),
     ]
@@ -53,10 +65,14 @@ TALLY = np.dtype(
     [
         ("end_reason", np.int64, (len(FlowEndReason) + 1,)),  # records exported, by FlowEndReason
         ("evicted", np.int64, (len(FlowList),)),
-        ("without_flow", np.int64, (5,)),  # by KeyCause
+        ("without_flow", np.int64, (len(KeyCause),)),  # by KeyCause
     ],
     align=True,
 )
+
+#: Cells of one row of a sketch: see `shed`. With two rows, 2,048 counted flows raise
+#: another's count by less than one.
+SKETCH_CELLS = 4096
 
 _LOW_HALF = np.uint64(0xFFFF_FFFF)
 _BITS32 = np.uint64(32)
@@ -77,6 +93,7 @@ class Table(NamedTuple):
     cells: npt.NDArray[np.uint64]  # tag << 32 | slot + 1; 0: free
     buckets: Rows  # BUCKET, shape (3, most), by FlowList
     wheels: Rows  # WHEEL, shape (3,), by FlowList
+    sketches: npt.NDArray[np.uint32]  # shape (2, 2, cells): flows by initiator, by responder
     state: Rows  # STATE, shape (1,)
     tally: Rows  # TALLY, shape (1,)
     settings: KeySettings  # KEY_SETTINGS, shape (1,)
@@ -98,6 +115,7 @@ def new_table(capacity: int, wheels: Rows) -> Table:
     state["free"] = -1
     state["next_due"] = NEVER
     state["next_flow_id"] = 1
+    state["sampling"] = 1
     return Table(
         *new_entries(capacity),
         np.zeros(capacity, LINK),
@@ -105,6 +123,7 @@ def new_table(capacity: int, wheels: Rows) -> Table:
         np.zeros(1 << (2 * capacity - 1).bit_length(), np.uint64),
         buckets,
         wheels,
+        np.zeros((2, 2, SKETCH_CELLS), np.uint32),
         state,
         np.zeros(1, TALLY),
         np.zeros(1, KEY_SETTINGS),

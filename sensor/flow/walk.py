@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from sensor.flow.connection import ENDED, PAYLOAD_SEEN, SEEN, follow, has_tcp
+from sensor.flow.claims import hear
+from sensor.flow.connection import follow, has_tcp
 from sensor.flow.expiry import Buffers, expire
 from sensor.flow.fetch import fetch_cells, fetch_rows, fetch_sides
 from sensor.flow.key import KeyCause, Keys, key_packets
 from sensor.flow.opening import begin_flow
 from sensor.flow.record import FlowEvent
+from sensor.flow.seen import CLAIM_READ, ENDED, PAYLOAD_SEEN, SEEN
 from sensor.flow.side import add_first_payload, add_packet
 from sensor.flow.table import Table, find
 from sensor.flow.wheel import FlowList, join, leave
@@ -26,8 +28,10 @@ AHEAD = 4
 _UNANSWERED = int(FlowList.UNANSWERED)
 _ANSWERED = int(FlowList.ANSWERED)
 _CLOSED = int(FlowList.CLOSED)
+_NEW_FLOW = int(FlowEvent.NEW_FLOW)
 _FIRST_REPLY = int(FlowEvent.FIRST_REPLY)
 _HAS_FLOW = int(KeyCause.NONE)
+_ELSEWHERE = int(KeyCause.ELSEWHERE)
 _PORTS_KNOWN = int(FragmentFlag.PORTS_KNOWN)
 _BOTH_SEEN = SEEN | (SEEN << 1)
 _MOST_IDLE_PERIODS = 0xFFFF
@@ -81,7 +85,12 @@ def walk(table: Table, buffers: Buffers, packets: Packets, data: Bytes, begin: I
             slot, direction = find(table, packet, key, key_hash)
             bits = 0
             if slot < 0 or is_special(table, slot, time):
-                slot, direction, bits = begin_flow(table, buffers, packet, key, (slot, direction, key_hash))
+                slot, direction, bits = begin_flow(
+                    table, buffers, packet, key, data, (slot, direction, key_hash)
+                )
+                if slot < 0:
+                    write_event(events[i], slot, 0, bits)
+                    continue
             entry = entries[slot]
             side = sides[slot, direction]
             edge = edges[slot, direction]
@@ -90,13 +99,19 @@ def walk(table: Table, buffers: Buffers, packets: Packets, data: Bytes, begin: I
             if (packet["payload_bytes"] != 0) & (kept == 0):
                 entry["bits"] |= PAYLOAD_SEEN << direction
                 add_first_payload(side, packet, data)
+                if entry["bits"] & (CLAIM_READ << direction) == 0:
+                    hear(table, buffers.pool, slot, packet, data, direction)
             if has_tcp(packet):
-                bits |= follow(entry, edge, side, packet, direction)
+                bits |= follow(table, slot, packet, direction)
             elif packet["protocol"] == _TCP:
                 side["no_ack"] += 1
             write_event(events[i], slot, direction, bits)
+            if bits & _NEW_FLOW != 0:
+                events[i]["weight"] = entry["sampling"]
             which = wheel_of(entry["bits"])
             if which != entry["list"]:
+                if (packet["protocol"] == _TCP) & (entry["bits"] & _BOTH_SEEN == _BOTH_SEEN):
+                    state["tcp_two_way"] += entry["list"] == _UNANSWERED
                 leave(table, slot)
                 join(table, slot, which, time + table.wheels[which]["timeout"])
     return packets.shape[0]
@@ -131,7 +146,7 @@ def prepare(table: Table, keys: Keys, packets: Packets, data: Bytes, where: tupl
 def count_odd(table: Table, packet: Row, key: Row, time: Int) -> bool:
     """Count what is odd about a packet, whose flow sees it at `time` (ns); tell whether it has a flow."""
     state = table.state[0]
-    if time != packet["time"]:
+    if time != packet["time"] and key["cause"] != _ELSEWHERE:
         state["late_packets"] += 1
     if key["cause"] != _HAS_FLOW:
         table.tally[0]["without_flow"][key["cause"]] += 1

@@ -6,7 +6,7 @@ from unittest import mock
 import numpy as np
 import pytest
 from flow_audit import audit
-from flow_packets import DATA, SECOND, START, packet_rows, packets
+from flow_packets import DATA, SECOND, START, packet, packet_rows, packets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -110,6 +110,8 @@ class MeterMachine(RuleBasedStateMachine):
         if hasattr(self, "meter"):
             audit(self.meter)
             assert self.meter.active == len(self.twin.flows)
+            counters = self.meter.counters()
+            assert {name: counters[name] for name in self.twin.counts} == self.twin.counts
 
 
 MeterMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=8, deadline=None)
@@ -130,7 +132,9 @@ def random_packets(seed, count):
     rows["dst_port"] = rng.integers(1, 4, count)
     rows["time"] = START + np.cumsum(rng.integers(0, SECOND // 8, count))
     rows["tcp_flags"] = np.where(rows["protocol"] == 6, rng.choice([2, 18, 16, 24, 17, 4, 20], count), 0)
-    rows["tcp_seq"] = rng.integers(0, 2**32, count)
+    rows["tcp_seq"] = rng.integers(0, 2**20, count)
+    rows["tcp_ack"] = rng.integers(0, 2**20, count)
+    rows["outer_offset"] = -1
     rows["payload_bytes"] = rng.integers(0, 100, count)
     rows["ip_bytes"] = rows["payload_bytes"] + 40
     rows["payload_captured"] = rows["payload_bytes"]
@@ -149,6 +153,8 @@ def test_long_runs_equal_the_twin(seed, capacity):
     twin.flush()
     assert_same(twin.records, [row for _, row in sequence] + drain(meter.flush()))
     counters = meter.counters()
+    assert {name: counters[name] for name in twin.counts} == twin.counts
+    assert all(twin.counts[name] for name in ("acks_checked", "ack_gaps", "missed_bytes", "tcp_two_way"))
     assert counters["chain_walk_limit"] == 0
     if capacity < 256:
         assert counters["flows_ended_lack_of_resources"] > 100
@@ -205,12 +211,25 @@ def test_no_packet_and_no_byte_is_lost(batch, capacity):
     assert all(before - due <= SECOND // 2 for before, due in zip(latest, exported, strict=True))
 
 
+def test_a_flow_keeps_the_tunnel_of_its_first_packet():
+    there = packet(START, tunnel=3, tunnel_layers=2, tunnel_id=5)
+    back = packet(START, 1, 0, src_port=80, dst_port=4000, tunnel=4, tunnel_layers=1, tunnel_id=6)
+    for apart in (False, True):
+        meter = Meter(capacity=4, tunnel_in_key=apart, key=(1, 2))
+        for _ in meter.observe(packet_rows([there, back, there]), DATA):
+            pass
+        flows = drain(meter.flush())
+        kept = [tuple(int(flow[name]) for name in ("tunnel", "tunnel_layers", "tunnel_id")) for flow in flows]
+        assert kept == [(3, 2, 5), (4, 1, 6)] if apart else [(3, 2, 5)]
+
+
 def test_nothing_in_gives_nothing_out():
     meter = small_meter(4)
     assert list(meter.observe(packet_rows([]), DATA)) == []
     assert list(meter.advance(START)) == []
     assert list(meter.flush()) == []
     assert set(meter.counters().values()) == {0}
+    assert len(meter.claims) == 0
 
 
 @pytest.mark.parametrize("bad", [{"capacity": 0}, {"capacity": 1 << 30}, {"linger_secs": 0.0}])

@@ -9,8 +9,8 @@ PAIRS[58] = [(128, 129), (133, 134), (135, 136), (130, 131), (139, 140), (144, 1
 SUMS = ("last", "bytes", "payload_bytes", "length_squares", "interval_squares", "interval_min")
 SUMS += ("interval_max", "interval_sum", "first_payload_hi", "first_payload_lo", "packets", "length_min")
 SUMS += ("length_max", "retransmissions", "first_payload_bytes", "missed_bytes", *FLAG_NAMES.values())
-CONSTANT = {"application": 0, "claim": -1, "sampling": 1, "tunnel": 0, "tunnel_layers": 0, "tunnel_id": 0}
-CONSTANT |= dict.fromkeys(("outer_src_hi", "outer_src_lo", "outer_dst_hi", "outer_dst_lo"), 0)
+NEAR = 2**28
+COUNTED = ("acks_checked", "ack_gaps", "missed_bytes", "tcp_two_way", "tcp_one_way")
 #: TCP, UDP, DCCP, SCTP, UDP-Lite and the two ICMPs.
 WITH_PORTS = {1, 6, 17, 33, 58, 132, 136}
 PORTS_KNOWN = 1
@@ -57,6 +57,7 @@ class NaiveMeter:
         self.now = 0
         self.next_id = 1
         self.records = []
+        self.counts = dict.fromkeys(COUNTED, 0)
 
     # --- leaving
 
@@ -174,6 +175,7 @@ class NaiveMeter:
             if len(self.flows) == self.capacity:
                 self.evict()
             flow = self.open(key, p, src, dst, flags)
+            flow |= outer_ends(p, data, turned=self.is_syn_ack(flags))
             bits |= NEW
         direction = 0 if (flow["src_hi"], flow["src_lo"], flow["src_port"]) == src else 1
         if src == dst:
@@ -184,6 +186,8 @@ class NaiveMeter:
         self.add(flow, p, direction, data)
         if tcp:
             bits |= self.follow(flow, p, direction, flags)
+        if flow["_list"] == 0 and flow["_seen"] == {0, 1}:
+            self.counts["tcp_two_way"] += p["protocol"] == 6
         if self.which(flow) != flow["_list"]:
             self.refile(flow, self.which(flow))
         return flow["flow_id"], bits, direction
@@ -225,7 +229,8 @@ class NaiveMeter:
         flow |= {"next_seq": 0, "reverse_next_seq": 0}
         self.restart(flow)
         flow["continued"] = 0
-        flow |= CONSTANT
+        flow |= {"_checked": set(), "_evidence": 0, "_last_ack": None, "application": 0, "claim": -1}
+        flow |= {name: p[name] for name in ("tunnel", "tunnel_layers", "tunnel_id")} | {"sampling": 1}
         self.flows[key] = flow
         self.file(flow, 0)
         return flow
@@ -278,14 +283,12 @@ class NaiveMeter:
         flow[r + "tcp_flags"] |= flags
         bits |= self.shake(flow, direction, flags)
         if p["error"] == 0 and not flags & RST:
-            begin = p["tcp_seq"]
-            end = (begin + p["payload_bytes"] + bool(flags & SYN) + bool(flags & FIN)) % 2**32
-            expected = flow["_sequence"].get(direction)
-            if expected is None or (end - expected) % 2**32 < 2**31:
-                flow["_sequence"][direction] = flow[r + "next_seq"] = end
-            if expected is not None and p["payload_bytes"] and (begin - expected) % 2**32 >= 2**31:
+            self.check_ack(flow, p, direction, flags)
+            if self.sequence(flow, p, direction, flags):
                 flow[r + "retransmissions"] += 1
                 bits |= RETRANSMISSION
+            if flow["_seen"] != {0, 1} and flags & (SYN | ACK) == ACK:
+                self.weigh(flow, p, new=not bits & RETRANSMISSION)
         if not flow["_ended"]:
             if flags & FIN:
                 flow["_fins"].add(direction)
@@ -293,6 +296,51 @@ class NaiveMeter:
                 flow["_ended"] = True
                 bits |= CLOSED
         return bits
+
+    def sequence(self, flow, p, direction, flags):
+        """Move the next expected number on; return whether the payload was sent before."""
+        r = "reverse_" if direction else ""
+        begin = p["tcp_seq"]
+        end = (begin + p["payload_bytes"] + bool(flags & SYN) + bool(flags & FIN)) % 2**32
+        expected = flow["_sequence"].get(direction)
+        if p["more_fragments"]:
+            flow["_sequence"].pop(direction, None)
+            return False
+        if expected is None:
+            flow["_sequence"][direction] = flow[r + "next_seq"] = end
+            return False
+        far = min((end - expected) % 2**32, (expected - end) % 2**32 - 1) > NEAR
+        another = bool(flags & SYN) and far
+        if another or (end - expected) % 2**32 < 2**31:
+            flow["_sequence"][direction] = flow[r + "next_seq"] = end
+        return bool(p["payload_bytes"]) and not another and (begin - expected) % 2**32 >= 2**31
+
+    def check_ack(self, flow, p, direction, flags):
+        other = 1 - direction
+        if flags & (SYN | RST | ACK) != ACK or other not in flow["_sequence"]:
+            return
+        self.counts["acks_checked"] += 1
+        missing = (p["tcp_ack"] - flow["_sequence"][other]) % 2**32
+        first = direction not in flow["_checked"]
+        flow["_checked"].add(direction)
+        if not 0 < missing < NEAR:
+            return
+        r = "reverse_" if other else ""
+        flow["_sequence"][other] = flow[r + "next_seq"] = p["tcp_ack"]
+        if not (first and flow["handshake"] == 5):
+            self.counts["ack_gaps"] += 1
+            self.counts["missed_bytes"] += missing
+            flow[r + "missed_bytes"] = min(flow[r + "missed_bytes"] + missing, 2**32 - 1)
+
+    def weigh(self, flow, p, *, new):
+        if flow["_evidence"] == 4:
+            return
+        last = flow["_last_ack"]
+        on = last is not None and 0 < (p["tcp_ack"] - last) % 2**32 < 2**31
+        if on or last is None:
+            flow["_last_ack"] = p["tcp_ack"]
+        flow["_evidence"] += on or bool(new and p["payload_bytes"])
+        self.counts["tcp_one_way"] += flow["_evidence"] == 4 and (on or bool(new and p["payload_bytes"]))
 
     def shake(self, flow, direction, flags):
         kind = flags & (SYN | ACK | RST)
@@ -311,6 +359,20 @@ class NaiveMeter:
                 flow |= {"handshake": 3, "ack_delay": delay}
                 return ESTABLISHED
         return 0
+
+
+def outer_ends(p, data, *, turned):
+    """Return the outer addresses that a flow keeps of its first packet."""
+    names = ("outer_src_hi", "outer_src_lo", "outer_dst_hi", "outer_dst_lo")
+    header = bytes(data[p["outer_offset"] :][:40]) if p["outer_offset"] >= 0 else b""
+    if header and header[0] >> 4 == 4 and len(header) >= 20:
+        src, dst = (bytes(10) + b"\xff\xff" + header[at : at + 4] for at in (12, 16))
+    elif header and header[0] >> 4 == 6 and len(header) == 40:
+        src, dst = header[8:24], header[24:40]
+    else:
+        return dict.fromkeys(names, 0)
+    ends = dst + src if turned else src + dst
+    return {name: int.from_bytes(ends[8 * i : 8 * i + 8], "big") for i, name in enumerate(names)}
 
 
 def differences(record, row):
