@@ -9,7 +9,7 @@ n - 1 is judged.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -22,7 +22,11 @@ from sensor.engine import EngineStatus
 from sensor.flow.share import join_events
 from sensor.metering import Metering, Observed, Part, WindowEnd
 from sensor.packet.batch import PacketBatch
+from sensor.packet.claim import claim_rows
 from sensor.settings import EngineSettings
+
+#: Nobody judges claims.
+_NO_CLAIMS = claim_rows(0)
 
 
 class Crew:
@@ -73,7 +77,7 @@ class Crew:
             models=self._detection.models,
         )
 
-    def _turn(self, takes: list[partial[Iterator[Part]]]) -> list[Alert]:
+    def _turn(self, takes: Sequence[Callable[[], Iterator[Part]]]) -> list[Alert]:
         """Let all meterings work on the next batch, and judge the one before meanwhile."""
         working: list[Future[list[Part]]] = [self._pool.submit(_gather, take) for take in takes]
         try:
@@ -88,7 +92,7 @@ class Crew:
         return [alert for part in waiting for alert in self._detection.take(part)]
 
 
-def _gather(take: partial[Iterator[Part]]) -> list[Part]:
+def _gather(take: Callable[[], Iterator[Part]]) -> list[Part]:
     """Return all parts with arrays of their own, those of one stretch of packets as one.
 
     Packets stay borrowed: the decoder has a second buffer for the next batch.
@@ -100,7 +104,8 @@ def _gather(take: partial[Iterator[Part]]) -> list[Part]:
             gathered += [_one(stretch), part] if stretch else [part]
             stretch = []
         else:
-            stretch.append(part._replace(events=part.events.copy(), flows=part.flows.copy()))
+            owned = part._replace(events=part.events.copy(), flows=part.flows.copy(), claims=_NO_CLAIMS)
+            stretch.append(owned)
     return [*gathered, _one(stretch)] if stretch else gathered
 
 

@@ -17,6 +17,7 @@ from sensor.flow.meter import Meter
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEvents, Flows
 from sensor.kernel import read_only
 from sensor.packet.batch import PacketBatch
+from sensor.packet.claim import Claims
 from sensor.packet.columns import PACKET, Packets
 from sensor.packet.decode import Decoder
 from sensor.packet.duplicate import Duplicates
@@ -112,6 +113,7 @@ class Metering:
             active_timeout_secs=flow.active_timeout_secs,
             linger_secs=flow.linger_secs,
             vlan_in_key=flow.vlan_in_key,
+            tunnel_in_key=flow.tunnel_in_key,
             key=key,
             share=share,
         )
@@ -146,7 +148,7 @@ class Metering:
             # Times stand far apart in memory: look at them all only where the window ends among them.
             end = int(np.searchsorted(times, boundary)) if times[-1] >= boundary else len(packets)
             for seen in self._meter.observe(packets[begin:end], batch.data, batch.sampling):
-                yield Observed(self._window, seen.packets, seen.events, seen.flows)
+                yield Observed(self._window, seen.packets, seen.events, seen.flows, seen.claims)
             begin = end
         if self._window >= 0:
             self._decoder.advance(batch.now)
@@ -198,4 +200,4 @@ class Metering:
         return since._replace(suppressing=now.suppressing)
 
     def _records(self, flows: Flows) -> Observed:
-        return Observed(self._window, _NO_PACKETS, _NO_EVENTS, flows)
+        return Observed(self._window, _NO_PACKETS, _NO_EVENTS, flows, self._meter.claims)

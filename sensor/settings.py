@@ -41,6 +41,7 @@ class FlowSettings:
     active_timeout_secs: float = 300.0
     linger_secs: float = 5.0
     vlan_in_key: bool = True
+    tunnel_in_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,6 +83,9 @@ class FlowConfig(Section):
     vlan_in_key: bool = Field(
         default=_FLOW.vlan_in_key, description="Same addresses in two VLANs are two flows."
     )
+    tunnel_in_key: bool = Field(
+        default=_FLOW.tunnel_in_key, description="Same addresses in two tunnels are two flows."
+    )
 
 
 class FeatureConfig(Section):

@@ -72,7 +72,10 @@ class CaptureConfig(Section):
         default=0.1, ge=0.001, le=0.2, description="A block that is not full is handed over after this time."
     )
     workers: int = Field(
-        default=1, ge=1, le=16, description="Rings the kernel fills side by side, and threads that meter flows."
+        default=1,
+        ge=1,
+        le=16,
+        description="Rings filled side by side, and threads that meter flows.",
     )
     exclude_own: bool = Field(
         default=True, description="Leave out the sensor's own connections to its sinks."
