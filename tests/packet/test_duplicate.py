@@ -308,7 +308,7 @@ def test_auto_begins_with_the_next_interval_and_ends_when_copies_do():
 
 def test_auto_is_not_begun_by_few_flows():
     finder = Duplicates("auto", WINDOW, KEY)
-    marks(finder, *mirrored(1))
+    marks(finder, *mirrored(2))
     assert not after(finder, 10)
     assert finder.share == pytest.approx(0.5)
 
