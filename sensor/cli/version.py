@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
+import platform
 
 import typer
 
@@ -14,9 +16,6 @@ _LIBRARIES = ("numpy", "numba", "river", "scapy", "pyshark", "pydantic", "PyYAML
 
 def version(*, as_json: Json = False) -> None:
     """Show the versions of the sensor and of what it stands on."""
-    import importlib.metadata
-    import platform
-
     versions = {"sensor": sensor.__version__, "python": platform.python_version()}
     versions |= {name.lower(): importlib.metadata.version(name) for name in _LIBRARIES}
     if as_json:

@@ -45,7 +45,7 @@ INTERVAL = 10_000_000_000
 LEAST_SAMPLE = 64
 #: ... and begins above one share (percent), if copies are of so many flows; it ends below another.
 BEGIN_PERCENT = 5
-LEAST_FLOWS = 8
+LEAST_FLOWS = 3
 END_PERCENT = 1
 
 _NS = 1_000_000_000

@@ -46,7 +46,7 @@ class Copies:
     def decide(self, time):
         if self.sample >= 64:
             share = max(self.copies, 0) / self.sample
-            self.on = share >= 0.01 if self.on else share > 0.05 and len(self.flows) >= 8
+            self.on = share >= 0.01 if self.on else share > 0.05 and len(self.flows) >= 3
             self.begin()
         self.boundary = (time // INTERVAL + 1) * INTERVAL
 
