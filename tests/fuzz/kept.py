@@ -1,4 +1,4 @@
-"""The kept corpus: one file a target, one input a line, in hexadecimal."""
+"""The kept corpus: one file a target, one input a line, in hexadecimal; ``!`` marks one that failed once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent / "corpus"
 #: Bytes of one file.
 MOST_BYTES = 200_000
+_FAILED = "!"
 
 
 def path_of(target: str) -> Path:
@@ -15,11 +16,14 @@ def path_of(target: str) -> Path:
     return FOLDER / f"{target}.hex"
 
 
+def _lines(target: str) -> list[str]:
+    path = path_of(target)
+    return path.read_text().split() if path.exists() else []
+
+
 def kept(target: str) -> list[bytes]:
     """Return the kept inputs of a target, the ones that failed once first."""
-    path = path_of(target)
-    lines = path.read_text().splitlines() if path.exists() else []
-    return [bytes.fromhex(line) for line in lines if not line.startswith("#")]
+    return [bytes.fromhex(line.removeprefix(_FAILED)) for line in _lines(target)]
 
 
 def keep(target: str, failed: Iterable[bytes], others: Iterable[bytes]) -> int:
@@ -30,7 +34,7 @@ def keep(target: str, failed: Iterable[bytes], others: Iterable[bytes]) -> int:
     target
         Its name.
     failed
-        Inputs that failed when they were found: always kept.
+        Inputs that failed now: kept for good, like those that failed before.
     others
         Inputs that reach something no shorter one does.
 
@@ -39,9 +43,10 @@ def keep(target: str, failed: Iterable[bytes], others: Iterable[bytes]) -> int:
     count
         Inputs written.
     """
-    first = sorted(set(failed))
+    before = [bytes.fromhex(line[1:]) for line in _lines(target) if line.startswith(_FAILED)]
+    first = sorted({*before, *failed})
     rest = sorted(set(others) - set(first), key=lambda data: (len(data), data))
-    lines: list[str] = [data.hex() for data in first]
+    lines: list[str] = [_FAILED + data.hex() for data in first]
     size = sum(len(line) + 1 for line in lines)
     for data in rest:
         size += 2 * len(data) + 1
