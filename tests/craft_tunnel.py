@@ -133,7 +133,7 @@ def capwap(frame: bytes, *, native: int = 0, flags: int = 0, radio: int = 1) -> 
 
 
 def wlan(body: bytes, ds: int = 1, *, quality: bool = False, flags: int = 0, subtype: int = 0) -> bytes:
-    """Return an 802.11 data frame; `ds` holds the bits to-DS and from-DS, the addresses are 01.., 02.., 03.., 04.."""
+    """Return an 802.11 data frame; `ds` holds the bits to-DS and from-DS, address n is six bytes n."""
     control = bytes([0x08 | subtype << 4 | quality << 7, ds | flags])
     addresses = b"".join(bytes([i] * 6) for i in (1, 2, 3))
     tail = (b"\x04" * 6 if ds == 3 else b"") + (b"\0\0" if quality else b"")

@@ -33,12 +33,12 @@ class DecodeError(enum.IntEnum):
     BAD_IP_HEADER_LENGTH = 6
     BAD_IP_TOTAL_LENGTH = 7  # shorter than its own header
     BAD_TRANSPORT_HEADER = 8  # TCP data offset < 5, UDP length < 8 ...
-    TOO_MANY_LAYERS = 9  # tags or extension headers beyond the cap
+    TOO_MANY_LAYERS = 9  # tags, labels, tunnels or extension headers beyond the cap
     BAD_EXTENSION_HEADER = 10
     BAD_ARP = 11
     EMPTY_FRAME = 12
-    TRUNCATED_TUNNEL = 13  # a tunnel's header does not fit in the captured bytes
-    BAD_TUNNEL = 14  # a tunnel's header contradicts itself
+    TRUNCATED_TUNNEL = 13  # what is inside was not captured: the row is the packet around it
+    BAD_TUNNEL = 14  # a header between link and IP contradicts itself
     PROTECTED_LINK = 15  # 802.11 data that is encrypted
 
 
@@ -102,7 +102,7 @@ PACKET = record_dtype(
         ("src_lo", np.uint64),
         ("dst_hi", np.uint64),
         ("dst_lo", np.uint64),
-        ("src_mac", np.uint64),  # 48 bits, big-endian value; 0 when the link has none
+        ("src_mac", np.uint64),  # of the innermost Ethernet header; 48 bits, big-endian value; 0 when none
         ("dst_mac", np.uint64),
         ("payload_offset", np.int64),  # of the transport payload in batch.data; -1 absent
         ("outer_offset", np.int64),  # of the IP header of the innermost tunnel; -1 no IP tunnel
@@ -119,11 +119,11 @@ PACKET = record_dtype(
         ("dst_port", np.uint16),
         ("tcp_window", np.uint16),
         ("ethertype", np.uint16),  # innermost; 0 when the link has none
-        ("vlan", np.uint16),  # outermost VLAN id, 0 when untagged
+        ("vlan", np.uint16),  # outermost VLAN id of the outermost link, 0 when untagged
         ("vlan_inner", np.uint16),  # second tag's id (QinQ), 0 when none
         ("fragment_offset", np.uint16),  # bytes
         ("arp_operation", np.uint16),
-        ("vlan_tags", np.uint8),  # how many tags the frame carried
+        ("vlan_tags", np.uint8),  # how many tags the outermost link carried
         ("kind", np.uint8),  # PacketKind
         ("error", np.uint8),  # DecodeError
         ("ip_version", np.uint8),  # 4, 6 or 0

@@ -69,7 +69,7 @@ class DecodeState(NamedTuple):
     totals
         int64, shape (5,): frames, bytes, truncated, late packets, time jumps.
     errors
-        int64, shape (codes,): rows by `DecodeError`.
+        int64, shape (codes,): rows by `DecodeError`; `NONE` is not counted.
     kinds
         int64, shape (kinds,): rows by `PacketKind`.
     link_types
@@ -139,7 +139,8 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
         elif time < latest:
             totals[_LATE] += 1
         else:
-            totals[_JUMPS] += latest < _LAST_TIME - JUMP and time > latest + JUMP
+            if latest < _LAST_TIME - JUMP and time > latest + JUMP:
+                totals[_JUMPS] += 1
             latest = time
         row.time = latest
         row.wirelen = length
@@ -162,12 +163,13 @@ def decode_frames(data: Bytes, frames: Frames, packets: Packets, state: DecodeSt
                     if tunnels.wants_outer[0]:
                         packets[i] = tunnels.kept[0]
                     error = signed(packets[i].error)
-        row.error = error
-        if error == _UNKNOWN_LINK_TYPE:
-            link_types[link_type] += 1
+        if error != _NONE:
+            row.error = error
+            errors[error] += 1
+            if error == _UNKNOWN_LINK_TYPE:
+                link_types[link_type] += 1
         octets += length
         cut_frames += captured < length
-        errors[np.uint64(error)] += 1
         kinds[row.kind] += 1
     totals[_FRAMES] += frames.shape[0]
     totals[_BYTES] += octets

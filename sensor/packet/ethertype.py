@@ -106,7 +106,7 @@ def snap(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
 
 @kernel
 def ppp(data: Bytes, at: Int, end: Int) -> tuple[Int, Int, Int]:
-    """Read a PPP header (RFC 1661, 2; RFC 1662, 3.1); address and control, and half the protocol, are optional."""
+    """Read a PPP header (RFC 1661, 2; RFC 1662, 3.1); address, control and half the protocol are optional."""
     if at + 2 <= end and be16(data, at) == 0xFF03:
         at += 2
     if at >= end or (at + 1 == end and u8(data, at) == 0xFF):  # the address: no protocol is 0xFF

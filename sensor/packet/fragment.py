@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from sensor.kernel import Int, Row, kernel, outlined, record_dtype
+from sensor.kernel import Int, Row, Rows, kernel, outlined, record_dtype
 from sensor.packet.columns import DecodeError, FragmentFlag
 from sensor.packet.wire import signed
 from sensor.siphash import sip_absorb, sip_finish, sip_start
@@ -96,7 +96,7 @@ class FragmentTable(NamedTuple):
         uint64, shape (2,): the secret of the hash.
     """
 
-    datagrams: npt.NDArray[np.void]
+    datagrams: Rows
     spans: npt.NDArray[np.int32]
     totals: npt.NDArray[np.int64]
     key: npt.NDArray[np.uint64]

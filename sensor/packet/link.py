@@ -182,8 +182,8 @@ def rare_link(data: Bytes, at: Int, end: Int, link_type: Int, row: Row) -> tuple
         named = False
     else:
         ethertype, at, error = line_header(data, at, end, link_type)
-        named = link_type in (100, 104, 106, 107, 123, 138) and ethertype < ETHERNET
-    if named and error == _NONE:
+        named = link_type in (100, 104, 106, 107, 123, 138)
+    if named and error == _NONE and ethertype < ETHERNET:
         row.ethertype = ethertype
     return ethertype, at, error
 

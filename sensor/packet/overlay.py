@@ -26,7 +26,7 @@ PORT_MPLS = 6635
 PORT_VXLAN_LINUX = 8472  # what Linux used before IANA assigned one, and Flannel still does
 
 #: GTP-U extension headers of one packet; 5G uses one or two.
-_MOST_EXTENSIONS = 8
+_MOST_EXTENSIONS = 4
 
 _NONE = int(DecodeError.NONE)
 
@@ -105,7 +105,7 @@ def geneve(data: Bytes, layer: Row) -> Int:
 
 @kernel
 def gtp_u(data: Bytes, layer: Row) -> Int:
-    """Read a GTP-U header (3GPP TS 29.281, 5.1); only a G-PDU (type 255) carries a packet. The id is its TEID."""
+    """Read a GTP-U header (3GPP TS 29.281, 5.1); only a G-PDU carries a packet. The id is its TEID."""
     at = layer.at
     if at + 8 > layer.end:
         return absent(layer, 8)

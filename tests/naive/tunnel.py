@@ -20,10 +20,11 @@ LABELS = {MPLS, 0x8848, PPPOE, PBB, NSH}
 SPACERS = {0x8909: 8, 0x8926: 6, 0x893F: 8}
 PPP = {0x21: IPV4, 0x57: IPV6, 0x281: MPLS, 0x283: 0x8848}
 CHAINED = {1: IPV4, 2: IPV6, 3: "ethernet", 4: NSH, 5: MPLS}
-INNER_FIELDS = (
-    "src_hi src_lo dst_hi dst_lo ip_bytes payload_bytes payload_captured tcp_seq tcp_ack fragment_id src_port "
-    "dst_port tcp_window fragment_offset arp_operation ip_version protocol ttl tcp_flags more_fragments"
-).split()
+INNER_FIELDS = [
+    *("src_hi", "src_lo", "dst_hi", "dst_lo", "ip_version", "protocol", "ttl", "ip_bytes", "arp_operation"),
+    *("fragment_id", "fragment_offset", "more_fragments", "src_port", "dst_port"),
+    *("tcp_seq", "tcp_ack", "tcp_window", "tcp_flags", "payload_bytes", "payload_captured"),
+]
 
 
 class Walk:
@@ -244,7 +245,7 @@ def read_gtp(walk):
     demand(length <= walk.span.wire or walk.partial)
     if flags & 7:
         following = walk.take(4, ORDINARY)[3] if flags & 4 else walk.take(4, ORDINARY)[3] * 0
-        for _ in range(8):
+        for _ in range(4):
             if not following:
                 break
             words = walk.take(1, ORDINARY)[0]
@@ -374,7 +375,7 @@ def typed(data):
     return kind if kind >= 1536 else "llc"
 
 
-def why_no_packet(span, kind):
+def why_no_packet(span, kind):  # noqa: PLR0911  (one return a header)
     """Return why no whole IP header or ARP packet stands at the span's start, or None."""
     data = span.data
     if kind == ARP:

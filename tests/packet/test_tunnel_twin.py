@@ -105,7 +105,7 @@ def over_ethernet(ethertype, build, vlans=()):
 
 #: From a packet to a frame, by link type.
 LINKS = [
-    (1, lambda packet, chance: tagged(packet, chance)),
+    (1, tagged),
     (1, over_ethernet(0x8847, lambda packet: tunnels.mpls(packet, 5, 6))),
     (1, over_ethernet(0x8847, lambda packet: tunnels.mpls(craft.ethernet(packet), 5, word=True), [7])),
     (1, over_ethernet(0x8848, lambda packet: tunnels.mpls(craft.ethernet(packet), 5))),
