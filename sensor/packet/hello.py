@@ -81,7 +81,7 @@ def take_versions(data: Bytes, at: Int, after: Int, scratch: Row) -> None:
     size = after - begin if scratch.client == 0 else min(u8(data, at), after - begin)
     for i in range(size // 2):
         version = be16(data, begin + 2 * i)
-        if not is_grease(version):
+        if version != 0 and not is_grease(version):
             scratch.highest = max(scratch.highest, version)
             scratch.lowest = version if scratch.lowest == 0 else min(scratch.lowest, version)
 

@@ -41,6 +41,10 @@ class Reader:
         self.at += count
         return taken
 
+    def skip(self, count):
+        """Step over bytes; whether they are there shows with the next that are taken."""
+        self.at += count
+
     def number(self, width):
         return int.from_bytes(self.take(width), "big")
 
@@ -95,8 +99,8 @@ def walk(reader, client, claim, seen):  # noqa: C901  (one walk, one place)
     for _ in range(256):
         if inner.at == inner.whole:
             return
-        kind, body = inner.number(2), None
-        body = inner.take(inner.number(2))
+        kind, length = numbers(inner.take(4))
+        body = inner.take(length)
         if len(sober(seen["extensions"])) < 256:
             seen["extensions"].append(kind)
         if kind == 0 and client:
@@ -127,12 +131,15 @@ def client_hello(reader, claim):
     datagram = reader.here[:1] == b"\xfe"
     seen = {"extensions": [], "versions": [], "signatures": b"", "alpn": b"", "named": False}
     version = int.from_bytes(reader.here[:2], "big")
-    reader.take(34)
-    reader.take(reader.number(1))
+    reader.skip(34)
+    reader.skip(reader.number(1))
     if datagram:
-        reader.take(reader.number(1))
-    ciphers = reader.take(reader.number(2))
-    reader.take(reader.number(1))
+        reader.skip(reader.number(1))
+    listed = reader.number(2)
+    ciphers = reader.here[reader.at :][:listed]
+    reader.skip(listed)
+    reader.skip(reader.number(1))
+    reader.take(0)
     try:
         walk(reader, True, claim, seen)
     finally:
@@ -157,8 +164,8 @@ def client_hello(reader, claim):
 def server_hello(reader, claim):
     seen = {"extensions": [], "versions": [], "signatures": b"", "alpn": b"", "named": False}
     head = reader.take(35)
-    reader.at -= 1
-    reader.take(reader.number(1) + 3)
+    reader.skip(head[34])
+    reader.take(3)
     cipher = int.from_bytes(reader.here[reader.at - 3 : reader.at - 1], "big")
     if head[2:18] == RETRY:
         claim["flags"] |= {"RETRY"}

@@ -104,6 +104,22 @@ def test_of_every_first_segment_a_field_is_that_of_the_whole_or_absent(sample):
             assert cut[1][name] in (whole[name], ""), (name, size)
 
 
+@pytest.mark.parametrize("sample", payloads.SAMPLES, ids=IDS)
+def test_with_any_bit_of_its_head_flipped_a_sample_is_read_as_the_plain_twin_reads_it(sample):
+    data, columns = packet(sample)
+    for place in range(min(48, len(sample.payload))):
+        for bit in range(8):
+            changed = data.copy()
+            changed[columns.payload_offset + place] ^= 1 << bit
+            row = claim_rows(1)[0]
+            changed.flags.writeable = False
+            found = Application(read_claim(changed, columns, 0, row, SCRATCH[0])).name
+            flipped = bytearray(sample.payload)
+            flipped[place] ^= 1 << bit
+            other = sample._replace(payload=bytes(flipped))
+            assert ([found], as_dict(row)) == twin_read([(other, None, 0)]), (place, bit)
+
+
 @st.composite
 def damaged(draw):
     """Draw a sample, some of its bytes changed, doubled or left out, and how much of it was captured."""

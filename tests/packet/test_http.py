@@ -49,7 +49,8 @@ def test_first_lines(line, protocol):
     ("line", "target"),
     [
         (b"GET /a b HTTP/1.1\r\n", "/a b"),
-        (b"GET   /a   HTTP/1.1\r\n", "/a"),
+        (b"GET   /a  HTTP/1.1\r\n", "/a"),
+        (b"GET /a   HTTP/1.1\r\n", "/a"),
         (b"GET HTTP/1.1\r\n", ""),
         (b"GET /\xe4\\ HTTP/1.1\r\n", "/\\xe4\\x5c"),
         (b"GET /" + b"a" * 95 + b" HTTP/1.1\r\n", "/" + "a" * 95),
