@@ -105,7 +105,7 @@ PACKET = record_dtype(
         ("src_mac", np.uint64),  # of the innermost Ethernet header; 48 bits, big-endian value; 0 when none
         ("dst_mac", np.uint64),
         ("payload_offset", np.int64),  # of the transport payload in batch.data; -1 absent
-        ("network_offset", np.int64),  # of the IP header in batch.data; set when `kind` is IP
+        ("network_offset", np.int64),  # of the IP header in batch.data; -1 none
         ("outer_offset", np.int64),  # of the IP header of the innermost tunnel; -1 no IP tunnel
         ("wirelen", np.uint32),  # frame bytes on the wire
         ("caplen", np.uint32),  # frame bytes captured

@@ -93,6 +93,7 @@ def _decode_state(wants_outer: int, key: tuple[int, int]) -> DecodeState:
     blank = packet_columns(1)
     blank["payload_offset"] = -1
     blank["outer_offset"] = -1
+    blank["network_offset"] = -1
     return DecodeState(
         clock=np.zeros(2, np.int64),
         totals=np.zeros(len(_TOTALS), np.int64),

@@ -430,7 +430,7 @@ def decode(frame, link_type=1, wirelen=None, stripped=None, tunnels="inner"):
         "tunnel_id tunnel_layers"
     )
     row = dict.fromkeys(names.split(), 0)
-    row.update(wirelen=wire, caplen=len(frame), payload_offset=-1, outer_offset=-1)
+    row.update(wirelen=wire, caplen=len(frame), payload_offset=-1, outer_offset=-1, network_offset=-1)
     span = Span(frame, wire)
     if stripped is not None:
         note_tag(row, stripped)

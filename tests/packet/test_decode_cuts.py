@@ -37,7 +37,7 @@ MEASURED = {
     "more_fragments",
     "fragment_flags",
 }
-ABSENT = {"payload_offset": -1, "outer_offset": -1}
+ABSENT = {"payload_offset": -1, "outer_offset": -1, "network_offset": -1}
 #: Behind labels these are first the outermost link's.
 LINK = ("src_mac", "dst_mac", "ethertype")
 INSIDE = ("tunnel", "tunnel_id", "tunnel_layers", "outer_offset")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive import decode as naive
 
-from sensor.packet.columns import DecodeError, FragmentFlag, PacketKind
+from sensor.packet.columns import DecodeError, FragmentFlag
 from sensor.packet.decode import Decoder
 
 DECODER = Decoder(128)  # reused, so that a row left over from an earlier batch would show
@@ -158,11 +158,9 @@ def kernel_rows(drawn, stripped):
         fields = {name: int(row[name]) for name in rows.dtype.names if name not in FOLLOWED}
         if row.fragment_flags & FragmentFlag.PORTS_KNOWN:
             fields["src_port"] = fields["dst_port"] = 0
-        for name in ("payload_offset", "outer_offset"):
+        for name in ("payload_offset", "outer_offset", "network_offset"):
             if fields[name] >= 0:
                 fields[name] -= int(start)
-        if fields["kind"] == PacketKind.IP:
-            fields["network_offset"] -= int(start)
         result.append(fields)
     return result
 
@@ -212,7 +210,7 @@ def test_every_cut_of_a_frame_on_the_wire_and_in_the_capture_equals_the_plain_tw
 
 
 #: Fields whose value in a cut frame is that of the whole one, or absent.
-ABSENT = {"payload_offset": -1, "outer_offset": -1}
+ABSENT = {"payload_offset": -1, "outer_offset": -1, "network_offset": -1}
 #: Fields that count what was read so far; a second fragment header overrides the first.
 MEASURED = {"caplen", "error", "payload_captured", "vlan_tags", "fragment_id", "more_fragments"}
 
@@ -251,7 +249,7 @@ def test_batch_cuts_cannot_be_seen(drawn, times, cut):
         [batch(drawn[s], times[s]).frames["offset"] for s in (slice(cut), slice(cut, None))]
     )
     for packets, offsets in ((expected, batch(drawn, times).frames["offset"]), (rows, starts)):
-        for name in ("payload_offset", "outer_offset"):
+        for name in ("payload_offset", "outer_offset", "network_offset"):
             packets[name] -= np.where(packets[name] >= 0, offsets, 0)
     assert expected.tolist() == rows.tolist()
     assert whole.counters() == halves.counters()
