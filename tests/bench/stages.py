@@ -102,9 +102,9 @@ class Stopwatch:
         """Replace `owner.method` by one that is timed; a generator is timed while it runs."""
         inner = getattr(owner, method)
 
-        def timed(*arguments: Any) -> Any:
+        def timed(*arguments: Any, **options: Any) -> Any:
             started = time.process_time()
-            result = inner(*arguments)
+            result = inner(*arguments, **options)
             self._add(name, started)
             return self._each(name, result) if isinstance(result, Iterator) else result
 
