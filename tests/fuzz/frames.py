@@ -22,8 +22,9 @@ ETHERNET = 1
 HEAD_BYTES = 3
 
 _BEFORE, _BEHIND = b"\x45\x00\xff" * 7, b"\x06" * 9
-_OFFSETS = ("payload_offset", "outer_offset")
 _NAMES = PACKET.names or ()
+#: Places in the batch's bytes; 0 or -1: none.
+_OFFSETS = [name for name in _NAMES if name.endswith("_offset") and name != "fragment_offset"]
 _ERRORS, _KINDS = frozenset(DecodeError), frozenset(PacketKind)
 _LAST_VLAN = 0x0FFF
 _START = 1_000_000_000
