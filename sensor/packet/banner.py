@@ -126,7 +126,7 @@ def is_imap(data: Bytes, at: Int, end: Int) -> bool:
     if be16(data, at) == 0x2A20:  # "* "
         return be16(data, at + 2) | 0x2020 in (0x6F6B, 0x7072, 0x6279)  # OK, PREAUTH, BYE
     command = second_word(data, at, end)
-    return bool(command > 0 and any_case(data, command) in _IMAP_WORDS)
+    return bool(command >= 0 and any_case(data, command) in _IMAP_WORDS)
 
 
 @kernel
@@ -135,9 +135,9 @@ def is_irc(data: Bytes, at: Int, end: Int) -> bool:
     begin = signed(at)
     if u8(data, at) == _COLON:
         begin = second_word(data, at, end)
-        if begin > 0 and is_digit(u8(data, begin)):
+        if begin >= 0 and is_digit(u8(data, begin)):
             return is_digit(u8(data, begin + 1)) and is_digit(u8(data, begin + 2))
-    return bool(begin > 0 and any_case(data, begin) in _IRC_WORDS)
+    return bool(begin >= 0 and any_case(data, begin) in _IRC_WORDS)
 
 
 @kernel
