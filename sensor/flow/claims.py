@@ -28,7 +28,8 @@ _TCP, _UDP = 6, 17
 class Pool(NamedTuple):
     """Claims of open flows."""
 
-    rows: Claims  # CLAIM, shape (n + 2,): the last but one is to be filled, the last one stays blank
+    rows: Claims  # CLAIM, shape (n + 1,): those not lent are blank; the last one never is lent
+    bytes: npt.NDArray[np.uint8]  # the same memory
     free: npt.NDArray[np.int32]  # shape (n,): the first `state.claims_free` of them are not lent
     scratch: Claims  # CLAIM_SCRATCH, shape (1,)
     given: Claims  # CLAIM, as many as records: those of the records that leave
@@ -37,7 +38,8 @@ class Pool(NamedTuple):
 def new_pool(claims: int, records: int) -> Pool:
     """Return a pool of so many rows, none of them lent."""
     free = np.arange(claims, dtype=np.int32)[::-1].copy()
-    return Pool(claim_rows(claims + 2), free, claim_scratch(), claim_rows(records))
+    rows = claim_rows(claims + 1)
+    return Pool(rows, rows.view(np.uint8), free, claim_scratch(), claim_rows(records))
 
 
 @outlined
@@ -53,32 +55,41 @@ def hear(table: Table, pool: Pool, slot: Int, packet: Row, data: Bytes, directio
     data
         uint8: what the payload's offset points into.
     """
-    entry = table.entries[slot]
+    entry, state = table.entries[slot], table.state[0]
     entry["bits"] |= CLAIM_READ << direction
     begin, captured = packet["payload_offset"], np.int64(packet["payload_captured"])
     # The reader trusts what the row says of the bytes.
     whole = 0 <= begin <= data.shape[0] - captured and captured <= np.int64(packet["payload_bytes"])
     if packet["protocol"] not in (_TCP, _UDP) or captured == 0 or not whole:
         return
-    last = pool.rows.shape[0]
-    at = np.int64(entry["claim"])
-    if at < 0:
-        at = last - 2
-        if pool.rows[at]["filled"] != 0:
-            pool.rows[at] = pool.rows[last - 1]
+    known = np.int64(entry["claim"])
+    at = known
+    if known < 0:
+        left = np.int64(state["claims_free"])
+        at = np.int64(pool.free[left - 1]) if left > 0 else pool.rows.shape[0] - 1
         pool.rows[at]["application"] = entry["application"]
-    read_claim(data, packet, direction, pool.rows[at], pool.scratch[0])
-    entry["application"] = pool.rows[at]["application"]
-    if at < last - 2 or pool.rows[at]["filled"] == 0:
+    claim = pool.rows[at]
+    read_claim(data, packet, direction, claim, pool.scratch[0])
+    entry["application"] = claim["application"]
+    if known >= 0:
         return
-    state = table.state[0]
-    if state["claims_free"] == 0:
+    if claim["filled"] == 0:
+        claim["application"] = 0
+    elif state["claims_free"] > 0:
+        state["claims_free"] -= 1
+        entry["claim"] = at
+    else:
         state["claims_refused"] += 1
-        return
-    state["claims_free"] -= 1
-    lent = pool.free[state["claims_free"]]
-    entry["claim"] = lent
-    pool.rows[lent] = pool.rows[at]
+        _wipe(pool, at)
+
+
+@outlined
+def _wipe(pool: Pool, at: Int) -> None:
+    """Make a row blank again."""
+    memory = pool.bytes
+    begin = at * (memory.shape[0] // pool.rows.shape[0])
+    for i in range(begin, begin + memory.shape[0] // pool.rows.shape[0]):
+        memory[i] = 0
 
 
 @kernel
@@ -99,6 +110,7 @@ def take_back(table: Table, pool: Pool, slot: Int) -> None:
     lent = np.int64(entry["claim"])
     if lent >= 0:
         state = table.state[0]
+        _wipe(pool, lent)
         pool.free[state["claims_free"]] = lent
         state["claims_free"] += 1
         entry["claim"] = -1

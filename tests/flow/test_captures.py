@@ -34,12 +34,20 @@ def metered(paths, batch_frames, *, ticks):
             # Idle ticks up to just before the next packet.
             latest = max(latest, int(decoded["time"][0]) - TICK)
             for flows in meter.advance(latest):
-                rows.extend(row.item() for row in flows)
+                rows += told(flows, meter.claims)
         for step in meter.observe(decoded, packet_batch.data):
-            rows.extend(row.item() for row in step.flows)
+            rows += told(step.flows, step.claims)
     for flows in meter.flush():
-        rows.extend(row.item() for row in flows)
+        rows += told(flows, meter.claims)
     return rows, meter.counters()
+
+
+def told(flows, claims):
+    """Return records and claims as plain values: which row of `claims` it is depends on the cuts."""
+    said = [claims[row].tobytes() if row >= 0 else b"" for row in flows["claim"]]
+    flows = flows.copy()
+    flows["claim"] = 0
+    return [(row.item(), claim) for row, claim in zip(flows, said, strict=True)]
 
 
 def test_frames_become_a_flow():

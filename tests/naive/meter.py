@@ -11,6 +11,7 @@ SUMS += ("interval_max", "interval_sum", "first_payload_hi", "first_payload_lo",
 SUMS += ("length_max", "retransmissions", "first_payload_bytes", "missed_bytes", *FLAG_NAMES.values())
 NEAR = 2**28
 COUNTED = ("acks_checked", "ack_gaps", "missed_bytes", "tcp_two_way", "tcp_one_way")
+COUNTED += ("fragments_without_ports", "late_packets")
 #: TCP, UDP, DCCP, SCTP, UDP-Lite and the two ICMPs.
 WITH_PORTS = {1, 6, 17, 33, 58, 132, 136}
 PORTS_KNOWN = 1
@@ -161,9 +162,12 @@ class NaiveMeter:
 
     def observe(self, p, data):
         """Take one packet (a dict of PACKET's fields); return (flow id or None, bits, reverse)."""
+        self.counts["late_packets"] += p["time"] < self.now
         self.advance(p["time"])
         if p["kind"] != 3 or p["ip_version"] not in (4, 6) or p["error"] in (3, 5, 6, 7):
             return None, 0, 0
+        unknown = p["fragment_offset"] and not p["fragment_flags"] & PORTS_KNOWN
+        self.counts["fragments_without_ports"] += bool(unknown)
         src, dst, one_way = self.ends(p)
         ends = (src, dst) if one_way else frozenset((src, dst))
         key = (ends, p["protocol"], p["ip_version"], p["vlan"] if self.vlan_in_key else 0, one_way)
