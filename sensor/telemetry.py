@@ -85,6 +85,7 @@ def packets_per_second(earlier: Snapshot | None, later: Snapshot, seconds: float
 #: Words in the names of counters that say something was lost, cut or not understood.
 _LOSS_WORDS = (
     "abandoned",
+    "claims_refused",
     "clamped",
     "damaged",
     "dropped",
@@ -95,12 +96,16 @@ _LOSS_WORDS = (
     "gave_up",
     "ignored",
     "incidents_refused",
+    "inner_",
     "interface_down",
     "late_",
     "limit",
     "malformed",
+    "missed_bytes",
     "not_finite",
+    "overload",
     "rejected",
+    "shed",
 )
 
 
