@@ -17,7 +17,7 @@ from sensor.flow.claims import Pool, give, new_pool, take_back
 from sensor.flow.fetch import fetch_behind, fetch_flows, start_fetching
 from sensor.flow.key import KeyMark, Keys, new_keys
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEndReason, FlowEvents, Flows
-from sensor.flow.table import Table, release
+from sensor.flow.table import NOBODY, Table, release
 from sensor.flow.wheel import (
     NEVER,
     FlowList,
@@ -90,7 +90,7 @@ def emit(table: Table, buffers: Buffers, slot: Int, reason: Int, time: Int) -> N
     record["exported"] = time
     record["end_reason"] = reason
     _finish(record)
-    if table.entries[slot]["mark"] == _FRAGMENTS:
+    if table.entries[slot]["mark"] & (NOBODY - 1) == _FRAGMENTS:
         record["src_port"] = 0
         record["dst_port"] = 0
     give(table, buffers.pool, slot, record)

@@ -78,6 +78,8 @@ _LOW_HALF = np.uint64(0xFFFF_FFFF)
 _BITS32 = np.uint64(32)
 _ONE = np.uint64(1)
 _FREE = np.uint64(0)
+#: Beside a `KeyMark`: the slot is to be found by nobody.
+NOBODY = 0x80
 
 
 class Table(NamedTuple):
@@ -155,7 +157,7 @@ def find(table: Table, packet: Row, key: Row, key_hash: np.uint64) -> tuple[Int,
     key_hash
         Of the key.
     """
-    cells, entries = table.cells, table.entries
+    cells = table.cells
     tag = key_hash & _LOW_HALF
     last = np.uint64(cells.shape[0] - 1)
     at = tag & last
@@ -165,10 +167,8 @@ def find(table: Table, packet: Row, key: Row, key_hash: np.uint64) -> tuple[Int,
             return -1, -1
         if cell >> _BITS32 == tag:
             slot = slot_of(cell)
-            direction = match(entries[slot], packet, key)
-            if direction >= 0 and (
-                table.settings[0]["tunnel_in_key"] == 0 or entries[slot]["tunnel_id"] == packet["tunnel_id"]
-            ):
+            direction = match(table, slot, packet, key)
+            if direction >= 0:
                 return slot, direction
         at = (at + _ONE) & last
     table.state[0]["chain_walk_limit"] += 1
@@ -176,8 +176,12 @@ def find(table: Table, packet: Row, key: Row, key_hash: np.uint64) -> tuple[Int,
 
 
 @kernel
-def match(entry: Row, packet: Row, key: Row) -> Int:
-    """Return 0 when the packet goes the flow's way, 1 when it goes back, -1 when it is another's."""
+def match(table: Table, slot: Int, packet: Row, key: Row) -> Int:
+    """Return 0 when the packet goes the way of flow `slot`, 1 when it goes back, -1 when it is another's.
+
+    A slot that is free, or that no cell names, matches nothing: its mark has `NOBODY`.
+    """
+    entry = table.entries[slot]
     # Which way a packet goes is a coin's toss to the processor: so no branch depends on it.
     other = np.uint64(entry["protocol"] ^ packet["protocol"]) | np.uint64(
         entry["ip_version"] ^ packet["ip_version"]
@@ -191,6 +195,8 @@ def match(entry: Row, packet: Row, key: Row) -> Int:
     back |= np.uint64(entry["src_port"] ^ key["dst_port"]) | np.uint64(entry["dst_port"] ^ key["src_port"])
     back |= np.uint64(key["mark"])
     reverse = np.int64(forward != _FREE)
+    if table.settings[0]["tunnel_in_key"] != 0:
+        other |= np.uint64(entry["tunnel_id"] ^ packet["tunnel_id"])
     return reverse if (other == _FREE) & ((forward == _FREE) | (back == _FREE)) else -1
 
 
@@ -228,6 +234,7 @@ def take(table: Table, key_hash: np.uint64) -> Int:
     if cells[at] != _FREE:
         # Nobody finds the flow that stood here any more: it ends by its timeout.
         at = tag & last
+        table.entries[slot_of(cells[at])]["mark"] |= NOBODY
     cells[at] = (tag << _BITS32) | np.uint64(slot + 1)
     return slot
 
@@ -237,6 +244,7 @@ def release(table: Table, slot: Int) -> None:
     """Free the cell of `slot`, which is in no bucket, and put it with the free ones."""
     cells = table.cells
     entry = table.entries[slot]
+    entry["mark"] |= NOBODY
     tag = np.uint64(entry["tag"])
     cell = (tag << _BITS32) | np.uint64(slot + 1)
     last = np.uint64(cells.shape[0] - 1)

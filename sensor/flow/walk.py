@@ -13,7 +13,7 @@ from sensor.flow.opening import begin_flow
 from sensor.flow.record import FlowEvent
 from sensor.flow.seen import CLAIM_READ, ENDED, PAYLOAD_SEEN, SEEN
 from sensor.flow.side import add_first_payload, add_packet
-from sensor.flow.table import Table, find
+from sensor.flow.table import Table, find, match
 from sensor.flow.wheel import FlowList, join, leave
 from sensor.kernel import Int, Row, kernel
 from sensor.packet.batch import Bytes
@@ -82,7 +82,11 @@ def walk(table: Table, buffers: Buffers, packets: Packets, data: Bytes, begin: I
                 write_event(events[i], -1, 0, 0)
                 continue
             key_hash = keys.hashes[at]
-            slot, direction = find(table, packet, key, key_hash)
+            slot, direction = keys.slots[at], -1
+            if slot >= 0:
+                direction = match(table, slot, packet, key)
+            if direction < 0:
+                slot, direction = find(table, packet, key, key_hash)
             bits = 0
             if slot < 0 or is_special(table, slot, time):
                 slot, direction, bits = begin_flow(

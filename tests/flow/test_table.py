@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sensor.flow.entry import EDGE, ENTRY, LINES, SIDE
 from sensor.flow.key import KEY
 from sensor.flow.record import FLOW
-from sensor.flow.table import WALK_LIMIT, find, new_table, release, take
+from sensor.flow.table import WALK_LIMIT, find, match, new_table, release, take
 from sensor.flow.wheel import new_wheels
 
 pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered")
@@ -31,6 +31,7 @@ def insert(table, hash_value, p):
     """Put a flow of packet `p` into the table under a hash of our choice."""
     slot = int(take(table, np.uint64(hash_value)))
     if slot >= 0:
+        table.entries[slot]["mark"] = 0
         for name in (
             "src_hi",
             "src_lo",
@@ -98,7 +99,9 @@ def test_a_flow_can_leave_any_place_of_its_run():
         table = small_table(4)
         many = [packet(src_port=port) for port in (1, 2, 3)]
         slots = [insert(table, 7, p) for p in many]
+        assert match(table, slots[gone], packet_rows([many[gone]])[0], key_of(many[gone])) == 0
         release(table, slots[gone])
+        assert match(table, slots[gone], packet_rows([many[gone]])[0], key_of(many[gone])) == -1
         assert sorted(audit_cells(table)) == sorted(s for s in slots if s != slots[gone])
         assert lookup(table, 7, many[gone]) == (-1, -1)
         assert insert(table, 6, many[gone]) == slots[gone]
