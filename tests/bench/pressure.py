@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from sensor.engine import Engine
-from sensor.flow.key import KEY, KEY_SETTINGS, key_packets
+from sensor.flow.key import KEY_SETTINGS, key_packets, new_keys
 from sensor.flow.meter import Meter
 from sensor.packet.batch import FRAME, Bytes, PacketBatch
 from sensor.packet.columns import V4_MAPPED, PacketKind, Packets, TcpFlag, packet_columns
@@ -124,12 +124,12 @@ def colliding(key: tuple[int, int], buckets: int) -> Numbers:
     """Return the numbers of flows that share few buckets of a table with a known `key`."""
     settings = np.zeros(1, KEY_SETTINGS)
     settings["k0"], settings["k1"] = (np.uint64(half) for half in key)
-    keys = np.zeros(_BATCH, KEY)
+    keys = new_keys(_BATCH)
     place = np.empty(_CANDIDATES, np.int32)
     for first in range(0, _CANDIDATES, _BATCH):
         flows = np.arange(first, first + _BATCH)
-        key_packets(rows_of(flows, np.zeros(_BATCH, np.bool_), flows), keys, settings)
-        place[first : first + _BATCH] = keys["hash"] & np.uint64(buckets - 1)
+        key_packets(rows_of(flows, np.zeros(_BATCH, np.bool_), flows), keys, 0, settings)
+        place[first : first + _BATCH] = keys.hashes & np.uint64(buckets - 1)
     fullest = np.argsort(np.bincount(place, minlength=buckets))[-_FULL_BUCKETS:]
     return np.flatnonzero(np.isin(place, fullest))
 
