@@ -154,7 +154,11 @@ def test_long_runs_equal_the_twin(seed, capacity):
     assert_same(twin.records, [row for _, row in sequence] + drain(meter.flush()))
     counters = meter.counters()
     assert {name: counters[name] for name in twin.counts} == twin.counts
-    assert all(twin.counts[name] for name in ("acks_checked", "ack_gaps", "missed_bytes", "tcp_two_way"))
+    # In a small table connections are pushed out before they are completed.
+    counted = ("acks_checked", "ack_gaps", "missed_bytes", "tcp_two_way")
+    assert all(
+        twin.counts[name] for name in counted if capacity >= 64 or name not in {"ack_gaps", "missed_bytes"}
+    )
     assert counters["chain_walk_limit"] == 0
     if capacity < 256:
         assert counters["flows_ended_lack_of_resources"] > 100
