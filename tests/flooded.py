@@ -10,7 +10,7 @@ from craft import SYN, TCP, ethernet, ipv4, tcp
 
 from sensor.packet.batch import FRAME, PacketBatch
 
-_SOURCE_AT, _PORT_AT = 26, 34
+_SOURCE_AT, _PORT_AT, _FLAGS_AT = 26, 34, 47
 #: Invented senders count up from here.
 _FIRST_SOURCE = int(ipaddress.ip_address("11.0.0.1"))
 
@@ -26,6 +26,16 @@ def attempts(count: int, victim: str, port: int = 80) -> npt.NDArray[np.uint8]:
     ports = (1024 + np.arange(count) % 60_000).astype(">u2")
     frames[:, _PORT_AT : _PORT_AT + 2] = ports.view(np.uint8).reshape(count, 2)
     return frames
+
+
+def answers_to(frames: npt.NDArray[np.uint8], flags: int) -> npt.NDArray[np.uint8]:
+    """Return what the victim of `attempts` sends back, with these TCP flags."""
+    answers = frames.copy()
+    for first, second, size in ((0, 6, 6), (_SOURCE_AT, _SOURCE_AT + 4, 4), (_PORT_AT, _PORT_AT + 2, 2)):
+        answers[:, first : first + size] = frames[:, second : second + size]
+        answers[:, second : second + size] = frames[:, first : first + size]
+    answers[:, _FLAGS_AT] = flags
+    return answers
 
 
 def batch_of(frames: npt.NDArray[np.uint8], start: int, rate: int) -> PacketBatch:

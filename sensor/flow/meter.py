@@ -92,7 +92,8 @@ class Meter:
     idle_timeout_secs
         A flow that was answered ends when nothing came for so long.
     unanswered_timeout_secs
-        The same for a flow with packets of one direction only.
+        The same for a flow with packets of one direction only, and for a TCP connection
+        that was asked for and accepted, but not completed.
     active_timeout_secs
         A packet on a flow that began this long ago ends its record and begins
         the flow's next one.

@@ -10,7 +10,7 @@ from sensor.flow.expiry import Buffers, expire
 from sensor.flow.fetch import fetch_cells, fetch_rows, fetch_sides
 from sensor.flow.key import KeyCause, Keys, key_packets
 from sensor.flow.opening import begin_flow
-from sensor.flow.record import FlowEvent
+from sensor.flow.record import FlowEvent, Handshake
 from sensor.flow.seen import CLAIM_READ, ENDED, PAYLOAD_SEEN, SEEN
 from sensor.flow.side import add_first_payload, add_packet
 from sensor.flow.table import Table, find, match
@@ -30,6 +30,7 @@ _ANSWERED = int(FlowList.ANSWERED)
 _CLOSED = int(FlowList.CLOSED)
 _NEW_FLOW = int(FlowEvent.NEW_FLOW)
 _FIRST_REPLY = int(FlowEvent.FIRST_REPLY)
+_SYN_ACK = int(Handshake.SYN_ACK)
 _HAS_FLOW = int(KeyCause.NONE)
 _ELSEWHERE = int(KeyCause.ELSEWHERE)
 _PORTS_KNOWN = int(FragmentFlag.PORTS_KNOWN)
@@ -112,8 +113,8 @@ def walk(table: Table, buffers: Buffers, packets: Packets, data: Bytes, begin: I
             write_event(events[i], slot, direction, bits)
             if bits & _NEW_FLOW != 0:
                 events[i]["weight"] = entry["sampling"]
-            which = wheel_of(entry["bits"])
-            if which != entry["list"]:
+            which = wheel_of(entry["bits"], entry["handshake"])
+            if which > entry["list"]:
                 if (packet["protocol"] == _TCP) & (entry["bits"] & _BOTH_SEEN == _BOTH_SEEN):
                     state["tcp_two_way"] += entry["list"] == _UNANSWERED
                 leave(table, slot)
@@ -199,8 +200,12 @@ def _account(entry: Row, edge: Row, side: Row, packet: Row, what: tuple[Int, Int
 
 
 @kernel
-def wheel_of(seen: Int) -> Int:
-    """Return the `FlowList` a flow belongs to, by its `ENTRY.bits`."""
+def wheel_of(seen: Int, handshake: Int) -> Int:
+    """Return the `FlowList` a flow belongs to, by its `ENTRY.bits` and `Handshake`.
+
+    A SYN-ACK alone is no answer that counts: invented senders get one too, and
+    must not push out connections that were completed.
+    """
     if seen & ENDED != 0:
         return _CLOSED
-    return _ANSWERED if seen & _BOTH_SEEN == _BOTH_SEEN else _UNANSWERED
+    return _ANSWERED if (seen & _BOTH_SEEN == _BOTH_SEEN) & (handshake != _SYN_ACK) else _UNANSWERED

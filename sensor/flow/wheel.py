@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class FlowList(enum.IntEnum):
     """Which wheel a flow is in; of buckets that are over at one time the lower number's goes first."""
 
-    UNANSWERED = 0  # packets of one direction only
+    UNANSWERED = 0  # packets of one direction only, or a TCP connection that was not completed
     ANSWERED = 1
     CLOSED = 2  # lingers after FIN or RST for late packets
 

@@ -258,3 +258,28 @@ def test_flush_gives_what_is_due_as_such():
     drain(meter.advance(START + 30 * SECOND + 1))
     (flow,) = drain(meter.flush())
     assert (flow["end_reason"], flow["exported"]) == (FlowEndReason.IDLE_TIMEOUT, START + 30 * SECOND + 1)
+
+
+def test_a_connection_that_was_only_accepted_is_as_good_as_unanswered():
+    meter = Meter(capacity=2, key=(1, 2))
+    observe(meter, *answered(1, START), packet(START, tcp_flags=SYN, src_port=2))
+    observe(meter, reply(START + 1, tcp_flags=SYN | ACK, dst_port=2))
+    (flow,) = observe(meter, *unanswered(3, START + 2))
+    assert flow["src_port"] == 2
+    assert meter.counters()["flows_evicted_unanswered"] == 1
+
+
+def test_a_connection_that_was_completed_is_answered():
+    meter = Meter(capacity=10, key=(1, 2))
+    opening = [packet(START, tcp_flags=SYN), reply(START, tcp_flags=SYN | ACK), packet(START, tcp_flags=ACK)]
+    observe(meter, *opening)
+    assert drain(meter.advance(START + 59 * SECOND)) == []
+    assert len(drain(meter.advance(START + 61 * SECOND))) == 1
+
+
+def test_an_answered_flow_never_counts_as_unanswered_again():
+    meter = Meter(capacity=10, key=(1, 2))
+    odd = [packet(START, tcp_flags=SYN), reply(START, tcp_flags=ACK), reply(START, tcp_flags=SYN | ACK)]
+    observe(meter, *odd)
+    assert drain(meter.advance(START + 59 * SECOND)) == []
+    assert meter.counters()["tcp_two_way"] == 1

@@ -76,7 +76,7 @@ class NaiveMeter:
     def which(self, flow):
         if flow["_ended"]:
             return 2
-        return 1 if flow["_seen"] == {0, 1} else 0
+        return 1 if flow["_seen"] == {0, 1} and flow["handshake"] != 2 else 0
 
     def due(self, flow):
         return flow["end"] + self.timeouts[flow["_list"]]
@@ -190,9 +190,9 @@ class NaiveMeter:
         self.add(flow, p, direction, data)
         if tcp:
             bits |= self.follow(flow, p, direction, flags)
-        if flow["_list"] == 0 and flow["_seen"] == {0, 1}:
-            self.counts["tcp_two_way"] += p["protocol"] == 6
-        if self.which(flow) != flow["_list"]:
+        if self.which(flow) > flow["_list"]:
+            if flow["_list"] == 0 and flow["_seen"] == {0, 1}:
+                self.counts["tcp_two_way"] += p["protocol"] == 6
             self.refile(flow, self.which(flow))
         return flow["flow_id"], bits, direction
 
