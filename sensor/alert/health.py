@@ -32,8 +32,9 @@ _FEWEST_ACKS = 1_000.0
 _FEWEST_FLOWS = 20.0
 #: For so long a mirror must have shown copies, within the half-life: a moment of them is no setting.
 _COPIES_SECS = 60.0
-#: Evidence about the mirror counts half after this time.
+#: Evidence about the mirror counts half after this time; about loss later, for it takes many ACKs.
 _HALF_LIFE_SECS = 60.0
+_LOSS_HALF_LIFE_SECS = 300.0
 
 
 class Sight(NamedTuple):
@@ -75,6 +76,7 @@ class Health:
         self._window_secs = window_secs
         self._quiet_secs = close_after_secs
         self._fading = 0.5 ** (window_secs / _HALF_LIFE_SECS)
+        self._loss_fading = 0.5 ** (window_secs / _LOSS_HALF_LIFE_SECS)
         self._acks = self._gaps = self._one = self._two = self._copied_secs = 0.0
         self._second = 0
         self._seen = self._lost = 0
@@ -102,8 +104,8 @@ class Health:
     def close(self, sight: Sight, now: int, model: Model) -> list[Alert]:
         """Judge the window that ended at `now` (ns)."""
         alerts = self._close_quiet(now)
-        self._acks = self._acks * self._fading + sight.acks
-        self._gaps = self._gaps * self._fading + sight.ack_gaps
+        self._acks = self._acks * self._loss_fading + sight.acks
+        self._gaps = self._gaps * self._loss_fading + sight.ack_gaps
         self._one = self._one * self._fading + sight.one_way
         self._two = self._two * self._fading + sight.two_way
         found = [
@@ -135,7 +137,7 @@ class Health:
         if not lost or lost <= BLIND_SHARE * (seen + lost):
             return []
         share = lost / (seen + lost)
-        text = f"{lost:,} of {seen + lost:,} packets lost ({share:.1%}; at most {BLIND_SHARE:.0%} is sound)"
+        text = f"{lost:,} of {seen + lost:,} packets lost in a second ({share:.1%})"
         reason = Reason("packets_lost", float(lost), 0.0, BLIND_SHARE * (seen + lost), "packets", 1.0, text)
         alert = self._note("sensor_blind", reason, 1.0, (self._second + 1) * _NS, model)
         return [] if alert is None else [alert]
@@ -143,7 +145,8 @@ class Health:
     def _pressure(self, sight: Sight) -> list[tuple[str, Reason]]:
         if not sight.evictions:
             return []
-        text = f"{sight.evictions:,} open flows had to make room for {sight.flows:,} new ones"
+        made = f"{sight.evictions:,} open flows had to make room for {sight.flows:,} new ones"
+        text = f"{made} in {self._window_secs:g} s"
         return [
             (
                 "flow_table_pressure",
@@ -158,7 +161,8 @@ class Health:
         share = self._gaps / self._acks
         text = (
             f"{share:.1%} of TCP acknowledgements are for bytes that never came here "
-            f"(at most {GAP_SHARE:.0%} is sound); {quantity(sight.missed_bytes, 'bytes')} missing"
+            f"(at most {GAP_SHARE:.0%} is sound); {quantity(sight.missed_bytes, 'bytes')} missing "
+            f"in the last {self._window_secs:g} s"
         )
         return [("capture_loss", Reason("ack_gaps", share, 0.0, GAP_SHARE, "share", 1.0, text))]
 
@@ -181,7 +185,8 @@ class Health:
         if self._copied_secs < _COPIES_SECS:
             return []
         share = sight.duplicates / max(sight.packets, 1)
-        text = f"{sight.duplicates:,} of {sight.packets:,} packets were copies ({share:.1%}), and left out"
+        copies = f"{sight.duplicates:,} of {sight.packets:,} packets were copies ({share:.1%})"
+        text = f"{copies} in {self._window_secs:g} s, and left out"
         reason = Reason("duplicates", float(sight.duplicates), 0.0, 0.0, "packets", 1.0, text)
         return [("duplicated_mirror", reason)]
 
@@ -191,7 +196,7 @@ class Health:
         if incident is None or not self._incidents.is_due(incident, condition.severity):
             return None
         status = Status.UPDATE if incident.messages else Status.OPEN
-        message = f"{condition.kind.name}: {reason.sentence}, in {span_secs:g} s"
+        message = f"{condition.kind.name}: {reason.sentence}"
         alert = _alert(condition, message, reason, model)
         return self._tell(alert, incident, status, now, int(span_secs * _NS))
 
