@@ -83,7 +83,7 @@ class Detection:
     def see(self, batch: PacketBatch) -> list[Alert]:
         """Note what the source says of itself: how many packets it lost, whether it keeps up."""
         self._sampling = max(self._sampling, batch.sampling)
-        return self._health.see(len(batch.frames), batch.lost, batch.now, self.models["host"])
+        return self._health.see(len(batch.frames), batch.lost, batch.now, self._host_knowledge)
 
     def take(self, part: Part) -> list[Alert]:
         """Take in one part; the end of a window may give alerts."""
@@ -116,6 +116,9 @@ class Detection:
             "health": self._health.counters(),
         }
 
+    def _host_knowledge(self) -> Model:
+        return _model(self._host_model)
+
     def _begin(self, window: int) -> None:
         """Begin `window` unless it is the current one."""
         if window != self._window:
@@ -143,7 +146,7 @@ class Detection:
 
     def _close(self, sight: Sight) -> list[Alert]:
         """End the current window: look at the mirror, score flows and hosts, judge, learn."""
-        told = self._health.close(sight, self._now, self.models["host"])
+        told = self._health.close(sight, self._now, self._host_knowledge)
         self._score_flows()
         for odd in self._odd:
             self._extractor.mark_odd(odd)

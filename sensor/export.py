@@ -26,7 +26,7 @@ class FlowExport:
     def __init__(self, source: Source, settings: EngineSettings, key: tuple[int, int]) -> None:
         self.source = source
         self.packets = 0
-        self._metering = Metering(settings, key)
+        self._metering = Metering(settings, key, claims=True)
 
     def run(self, writer: FlowWriter, after_batch: Callable[[], bool]) -> None:
         """Write the flows of the whole source; close it early when `after_batch` returns False.

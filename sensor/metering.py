@@ -89,6 +89,8 @@ class Metering:
         128-bit secret of the hash tables, as two words.
     share
         Which of the flows are metered here: number i of n shares.
+    claims
+        Whether first bytes are read: nobody who judges needs what they claim.
 
     Attributes
     ----------
@@ -99,7 +101,12 @@ class Metering:
     """
 
     def __init__(
-        self, settings: EngineSettings, key: tuple[int, int], share: tuple[int, int] = (0, 1)
+        self,
+        settings: EngineSettings,
+        key: tuple[int, int],
+        share: tuple[int, int] = (0, 1),
+        *,
+        claims: bool = False,
     ) -> None:
         packet, flow = settings.packet, settings.flow
         shares = share[1]
@@ -116,6 +123,7 @@ class Metering:
             tunnel_in_key=flow.tunnel_in_key,
             key=key,
             share=share,
+            claims=claims,
         )
         self._length = int(settings.feature.window_secs * _NS)
         self._window = -1  # index of the current window; -1 before the first packet

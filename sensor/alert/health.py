@@ -7,6 +7,7 @@ here it becomes an incident like any other, with counts, an end, and what to do.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -89,7 +90,7 @@ class Health:
         """Whether no incident is open."""
         return len(self._incidents) == 0
 
-    def see(self, seen: int, lost: int, now: int, model: Model) -> list[Alert]:
+    def see(self, seen: int, lost: int, now: int, model: Callable[[], Model]) -> list[Alert]:
         """Note a batch of `seen` packets that ended at `now` (ns), and `lost` ones before it."""
         alerts: list[Alert] = []
         second = now // _NS
@@ -101,7 +102,7 @@ class Health:
         self._all_lost += lost
         return alerts
 
-    def close(self, sight: Sight, now: int, model: Model) -> list[Alert]:
+    def close(self, sight: Sight, now: int, model: Callable[[], Model]) -> list[Alert]:
         """Judge the window that ended at `now` (ns)."""
         alerts = self._close_quiet(now)
         self._acks = self._acks * self._loss_fading + sight.acks
@@ -130,7 +131,7 @@ class Health:
             "alerts": self._told,
         }
 
-    def _judge_second(self, model: Model) -> list[Alert]:
+    def _judge_second(self, model: Callable[[], Model]) -> list[Alert]:
         """Judge the second that has ended."""
         seen, lost = self._seen, self._lost
         self._seen = self._lost = 0
@@ -190,14 +191,16 @@ class Health:
         reason = Reason("duplicates", float(sight.duplicates), 0.0, 0.0, "packets", 1.0, text)
         return [("duplicated_mirror", reason)]
 
-    def _note(self, kind: str, reason: Reason, span_secs: float, now: int, model: Model) -> Alert | None:
+    def _note(
+        self, kind: str, reason: Reason, span_secs: float, now: int, model: Callable[[], Model]
+    ) -> Alert | None:
         condition = CONDITIONS[kind]
         incident = self._incidents.note(_NOBODY, kind, now, condition.severity)
         if incident is None or not self._incidents.is_due(incident, condition.severity):
             return None
         status = Status.UPDATE if incident.messages else Status.OPEN
         message = f"{condition.kind.name}: {reason.sentence}"
-        alert = _alert(condition, message, reason, model)
+        alert = _alert(condition, message, reason, model())
         return self._tell(alert, incident, status, now, int(span_secs * _NS))
 
     def _close_quiet(self, now: int) -> list[Alert]:

@@ -2,7 +2,9 @@
 
 Few flows say anything, so rows are lent: to a flow whose first payload, of
 either direction, fills one, until its last record has left. When all are lent
-a claim is refused and counted; the flow still learns its application.
+a claim is refused and counted; the flow still learns its application. A pool
+without any row asks nothing: reading a TLS hello costs more than all else that
+is done with its packet, and only who shows claims needs them.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def hear(table: Table, pool: Pool, slot: Int, packet: Row, data: Bytes, directio
     begin, captured = packet["payload_offset"], np.int64(packet["payload_captured"])
     # The reader trusts what the row says of the bytes.
     whole = 0 <= begin <= data.shape[0] - captured and captured <= np.int64(packet["payload_bytes"])
-    if packet["protocol"] not in (_TCP, _UDP) or captured == 0 or not whole:
+    if pool.free.shape[0] == 0 or packet["protocol"] not in (_TCP, _UDP) or captured == 0 or not whole:
         return
     known = np.int64(entry["claim"])
     at = known

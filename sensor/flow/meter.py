@@ -112,6 +112,9 @@ class Meter:
         i modulo n, and packets without a flow are counted by number 0. Other
         packets move the clock only. All meters need the same `key`; what they
         count adds up.
+    claims
+        Whether the first payload of each direction is asked what it claims;
+        without it `application` and `claims` stay empty.
     """
 
     def __init__(  # noqa: PLR0913  (one keyword for each configuration key)
@@ -127,6 +130,7 @@ class Meter:
         tunnel_in_key: bool = False,
         key: tuple[int, int],
         share: tuple[int, int] = (0, 1),
+        claims: bool = True,
     ) -> None:
         if not 0 < capacity <= MOST_FLOWS:
             raise ValueError(f"capacity must be 1 to {MOST_FLOWS}, not {capacity}")
@@ -137,11 +141,11 @@ class Meter:
         timeouts[FlowList.ANSWERED] = _nanoseconds(idle_timeout_secs)
         timeouts[FlowList.CLOSED] = _nanoseconds(linger_secs)
         self._table = new_table(capacity, new_wheels(timeouts))
-        claims = min(capacity, MOST_CLAIMS)
-        self._buffers = new_buffers(RECORD_ROWS, EVENT_ROWS, KEY_ROWS, claims)
+        lent = min(capacity, MOST_CLAIMS) if claims else 0
+        self._buffers = new_buffers(RECORD_ROWS, EVENT_ROWS, KEY_ROWS, lent)
         self._claims = 0
         self._state = self._table.state[0]
-        self._state["claims_free"] = claims
+        self._state["claims_free"] = lent
         self._state["active_timeout"] = _nanoseconds(active_timeout_secs)
         self._state["activity_gap"] = _nanoseconds(activity_gap_secs)
         settings = self._table.settings[0]

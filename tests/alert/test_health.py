@@ -14,7 +14,12 @@ from sensor.formats import ecs, text
 
 _NS = 1_000_000_000
 _START = 1_000 * _NS
-NO_MODEL = Model(ModelState.COLD, 0, 0)
+
+
+def no_model() -> Model:
+    return Model(ModelState.COLD, 0, 0)
+
+
 _SOUND = Sight(
     packets=10_000,
     evictions=0,
@@ -32,7 +37,7 @@ _SOUND = Sight(
 def windows(health: Health, sights: list[Sight], start: int = _START) -> list[Alert]:
     told: list[Alert] = []
     for number, sight in enumerate(sights, start=1):
-        told += health.close(sight, start + number * 10 * _NS, NO_MODEL)
+        told += health.close(sight, start + number * 10 * _NS, no_model)
     return told
 
 
@@ -54,7 +59,7 @@ def test_a_sound_mirror_says_nothing(health: Health):
 def test_more_than_a_hundredth_lost_in_a_second_is_blindness(health: Health, lost: int, blind: bool):  # noqa: FBT001  (a parameter of the test)
     told = []
     for tick in range(11):  # a second of batches, and the first of the next one
-        told += health.see(1_000, lost // 10 if tick < 10 else 0, _START + tick * _NS // 10, NO_MODEL)
+        told += health.see(1_000, lost // 10 if tick < 10 else 0, _START + tick * _NS // 10, no_model)
     assert kinds(told) == ([("sensor_blind", Status.OPEN)] if blind else [])
     assert health.counters()["packets_lost"] == lost // 10 * 10
     if blind:
@@ -66,7 +71,7 @@ def test_more_than_a_hundredth_lost_in_a_second_is_blindness(health: Health, los
 def test_lasting_blindness_is_one_incident_with_an_end(health: Health):
     told = []
     for second in range(40):
-        told += health.see(1_000, 500, _START + second * _NS, NO_MODEL)
+        told += health.see(1_000, 500, _START + second * _NS, no_model)
     told += windows(health, [_SOUND] * 10, _START + 40 * _NS)
     assert kinds(told) == [("sensor_blind", Status.OPEN), ("sensor_blind", Status.CLOSED)]
     assert told[1].incident.count == 39
@@ -125,8 +130,8 @@ def test_a_moment_of_copies_is_not_told(health: Health):
 
 def test_every_condition_renders_as_what_it_is(health: Health):
     bad = Sight(10_000, 5, 100, 5_000, 500, 1_000_000, 50, 0, 900, suppressing=1)
-    told = windows(health, [bad] * 6) + health.see(10, 10, _START, NO_MODEL)
-    told += health.see(10, 0, _START + _NS, NO_MODEL)
+    told = windows(health, [bad] * 6) + health.see(10, 10, _START, no_model)
+    told += health.see(10, 0, _START + _NS, no_model)
     assert {alert.kind.id for alert in told} == set(CONDITIONS)
     for alert in told:
         line = json.loads(ecs.render(alert, OBSERVER))

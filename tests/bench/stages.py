@@ -163,7 +163,7 @@ def parts(path: str) -> dict[str, Any]:
 
 
 def _meter() -> Meter:
-    return Meter(key=_KEY)
+    return Meter(key=_KEY, claims=False)
 
 
 def _peak_bytes() -> int:

@@ -146,3 +146,15 @@ def test_a_payload_that_is_not_there_is_not_read(field):
     metered(meter, wire)
     ((flow, claim),) = flushed(meter, meter.flush())
     assert (flow["application"], claim) == (0, None)
+
+
+def test_who_shows_no_claims_reads_none():
+    wire = Wire()
+    wire.ask(1)
+    wire.answer(1)
+    for claims in (True, False):
+        meter = Meter(capacity=4, key=(1, 2), claims=claims)
+        ((record, claim),) = metered(meter, wire) + flushed(meter, meter.flush())
+        assert (record["application"] == Application.DNS) == claims
+        assert (claim is not None) == claims
+        assert meter.counters()["claims_refused"] == 0
