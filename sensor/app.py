@@ -116,7 +116,7 @@ class Live:
         line: Line | None = None
         try:
             settings = self._config.engine_settings()
-            _LOG.info("preparing kernels (the first start compiles them, which takes a minute)")
+            _LOG.info("preparing kernels (the first start compiles them, which takes a minute or two)")
             warm_up(settings)
             options = self._config.capture.model_dump(exclude={"interface", "exclude_own"})
             engine = new_engine(self._config, secret_key())  # its tables take a while too

@@ -56,7 +56,7 @@ class Playback:
     def prepare(self) -> None:
         """Load the kernels, or compile them, and then say why nothing is to be seen yet."""
         if not self.quiet and not kernels_are_kept():
-            _say("compiling kernels for this machine: this takes a minute, once")
+            _say("compiling kernels for this machine: this takes a minute or two, once")
         warm_up(self.config.engine_settings())
 
     def run(self, signals: Signals) -> Snapshot:
