@@ -10,7 +10,7 @@ n - 1 is judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 
 import numpy as np
@@ -46,18 +46,21 @@ class Crew:
         self._detection = Detection(settings, key, flow_slots=workers * self._slots)
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="metering")
         self._waiting: list[Part] = []
+        self._heard: tuple[int, int, int] | None = None  # of the batch that waits: what `see` takes
 
     def process(self, batch: PacketBatch) -> list[Alert]:
         """Take in a batch, and return the alerts of the batch before it."""
         alerts = self._turn([partial(metering.take, batch) for metering in self._meterings])
-        return alerts + self._detection.see(batch)
+        self._heard = len(batch.frames), batch.lost, batch.now
+        return alerts
 
     def flush(self) -> list[Alert]:
         """End all flows and the current window: the input is over."""
-        alerts = self._turn([metering.flush for metering in self._meterings])
-        alerts += self._judge()
-        self._pool.shutdown()
-        return alerts
+        try:
+            alerts = self._turn([metering.flush for metering in self._meterings])
+            return alerts + self._detection.flush() + self._judge()
+        finally:
+            self._pool.shutdown()
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return what each stage counted, by stage; the meters' counts are added up."""
@@ -83,13 +86,16 @@ class Crew:
         try:
             alerts = self._judge()
         finally:
-            parts = [future.result() for future in working]  # the batch is borrowed: none may go on with it
+            wait(working)  # the batch is borrowed: none may go on with it, even if another failed
+        parts = [future.result() for future in working]
         self._waiting = list(_join(parts, self._slots))
         return alerts
 
     def _judge(self) -> list[Alert]:
         waiting, self._waiting = self._waiting, []
-        return [alert for part in waiting for alert in self._detection.take(part)]
+        heard, self._heard = self._heard, None
+        alerts = [alert for part in waiting for alert in self._detection.take(part)]
+        return alerts + self._detection.see(*heard) if heard else alerts
 
 
 def _gather(take: Callable[[], Iterator[Part]]) -> list[Part]:
@@ -144,7 +150,7 @@ def _end(ends: list[WindowEnd]) -> WindowEnd:
     sight = Sight(*counts)._replace(
         **{name: getattr(ends[0].sight, name) for name in ("packets", "duplicates", "suppressing")}
     )
-    return WindowEnd(ends[0].window, min(end.following for end in ends), sight)
+    return WindowEnd(ends[0].window, min(end.following for end in ends), sight, ends[0].sampling)
 
 
 def _merged(observed: list[tuple[int, Observed]], slots: int) -> Observed:

@@ -24,7 +24,6 @@ from sensor.metering import Observed, Part
 from sensor.model.ensemble import Ensemble
 from sensor.model.scores import Screened
 from sensor.model.settings import Settings
-from sensor.packet.batch import PacketBatch
 from sensor.settings import EngineSettings, ModelSettings
 
 _NS = 1_000_000_000
@@ -68,7 +67,8 @@ class Detection:
         self._windows = 0
         self._odd_flows = 0
         self._lessons_left_out = 0
-        self._sampling = 1  # the highest of the window
+        self._sampling = 1  # of the window that ends
+        self._latest = 0  # when the latest batch ended (ns)
 
     @property
     def hosts(self) -> int:
@@ -80,10 +80,14 @@ class Detection:
         """What the models know, by name."""
         return {"flow": _model(self._flow_model), "host": _model(self._host_model)}
 
-    def see(self, batch: PacketBatch) -> list[Alert]:
-        """Note what the source says of itself: how many packets it lost, whether it keeps up."""
-        self._sampling = max(self._sampling, batch.sampling)
-        return self._health.see(len(batch.frames), batch.lost, batch.now, self._host_knowledge)
+    def see(self, seen: int, lost: int, now: int) -> list[Alert]:
+        """Note a batch of `seen` packets that ended at `now` (ns), and `lost` ones before it."""
+        self._latest = now
+        return self._health.see(seen, lost, now, self._host_knowledge)
+
+    def flush(self) -> list[Alert]:
+        """Judge the last second: the input is over."""
+        return self.see(0, 0, self._latest + _NS)
 
     def take(self, part: Part) -> list[Alert]:
         """Take in one part; the end of a window may give alerts."""
@@ -93,6 +97,7 @@ class Detection:
             self._keep(part.flows)
             return []
         self._begin(part.window)
+        self._sampling = part.sampling
         alerts = self._close(part.sight)
         # Where nothing is open, windows without packets change nothing.
         for empty in range(part.window + 1, part.following):

@@ -46,11 +46,12 @@ class Engine:
 
     def process(self, batch: PacketBatch) -> list[Alert]:
         """Take in a batch and return the alerts of the windows it ended."""
-        return self._judge(self._metering.take(batch)) + self._detection.see(batch)
+        alerts = self._judge(self._metering.take(batch))
+        return alerts + self._detection.see(len(batch.frames), batch.lost, batch.now)
 
     def flush(self) -> list[Alert]:
         """End all flows and the current window: the input is over."""
-        return self._judge(self._metering.flush())
+        return self._detection.flush() + self._judge(self._metering.flush())
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return what each stage counted, by stage."""

@@ -12,13 +12,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sensor.alert.health import Sight
+from sensor.alert.health import NOTHING_SEEN, Sight
 from sensor.flow.meter import Meter
 from sensor.flow.record import FLOW, FLOW_EVENT, FlowEvents, Flows
 from sensor.kernel import read_only
 from sensor.packet.batch import PacketBatch
 from sensor.packet.claim import Claims
-from sensor.packet.columns import PACKET, Packets
+from sensor.packet.columns import PACKET, PacketKind, Packets
 from sensor.packet.decode import Decoder
 from sensor.packet.duplicate import Duplicates
 from sensor.settings import EngineSettings
@@ -68,11 +68,14 @@ class WindowEnd(NamedTuple):
         The next window that anything can be in.
     sight
         What the window says of the mirror.
+    sampling
+        The highest of the batches that its packets came in.
     """
 
     window: int
     following: int
     sight: Sight
+    sampling: int
 
 
 Part = Observed | WindowEnd
@@ -127,7 +130,9 @@ class Metering:
         )
         self._length = int(settings.feature.window_secs * _NS)
         self._window = -1  # index of the current window; -1 before the first packet
-        self._seen = Sight(*[0] * len(Sight._fields))
+        self._seen = NOTHING_SEEN
+        self._packets = self._copies = 0  # of the windows that are over, and of the current one so far
+        self._sampling = 1  # the highest of the current window
         self.first = 0
 
     @property
@@ -143,7 +148,7 @@ class Metering:
     def take(self, batch: PacketBatch) -> Iterator[Part]:
         """Take in a batch; nothing happens until the iterator is used up."""
         packets = self._decoder.decode(batch)
-        self._duplicates.mark(read_only(batch.data), read_only(batch.frames), packets)
+        copies = self._duplicates.mark(read_only(batch.data), read_only(batch.frames), packets)
         times = packets["time"]
         begin = 0
         while begin < len(packets):
@@ -155,6 +160,10 @@ class Metering:
             boundary = (self._window + 1) * self._length
             # Times stand far apart in memory: look at them all only where the window ends among them.
             end = int(np.searchsorted(times, boundary)) if times[-1] >= boundary else len(packets)
+            self._packets += end - begin
+            if copies:
+                self._copies += int(np.count_nonzero(packets["kind"][begin:end] == PacketKind.DUPLICATE))
+            self._sampling = max(self._sampling, batch.sampling)
             for seen in self._meter.observe(packets[begin:end], batch.data, batch.sampling):
                 yield Observed(self._window, seen.packets, seen.events, seen.flows, seen.claims)
             begin = end
@@ -168,7 +177,7 @@ class Metering:
             return
         for flows in self._meter.flush():
             yield self._records(flows)
-        yield WindowEnd(self._window, self._window + 1, self._sight())
+        yield self._end_of(self._window, self._window + 1)
 
     def counters(self) -> dict[str, dict[str, int]]:
         """Return what decoder and meter counted."""
@@ -186,13 +195,17 @@ class Metering:
             ended = self._window
             # With nothing open, windows without packets hold nothing: go to the one at hand.
             self._window = at if self._meter.active == 0 else ended + 1
-            yield WindowEnd(ended, self._window, self._sight())
+            yield self._end_of(ended, self._window)
+
+    def _end_of(self, window: int, following: int) -> WindowEnd:
+        sampling, self._sampling = self._sampling, 1
+        return WindowEnd(window, following, self._sight(), sampling)
 
     def _sight(self) -> Sight:
-        """Return what was counted since it was asked before."""
-        packet, copies, flow = self._decoder.counters(), self._duplicates.counters(), self._meter.counters()
+        """Return what was counted since it was asked before; the decoder is ahead of the window."""
+        flow = self._meter.counters()
         now = Sight(
-            packets=packet["frames"],
+            packets=self._packets,
             evictions=flow["flows_evicted_unanswered"] + flow["flows_evicted_answered"],
             flows=flow["flows_started"],
             acks=flow["acks_checked"],
@@ -200,12 +213,12 @@ class Metering:
             missed_bytes=flow["missed_bytes"],
             one_way=flow["tcp_one_way"],
             two_way=flow["tcp_two_way"],
-            duplicates=copies["duplicates"],
-            suppressing=copies["suppressing"],
+            duplicates=self._copies,
+            suppressing=0,
         )
         before, self._seen = self._seen, now
         since = Sight(*(later - earlier for later, earlier in zip(now, before, strict=True)))
-        return since._replace(suppressing=now.suppressing)
+        return since._replace(suppressing=int(since.duplicates > 0))
 
     def _records(self, flows: Flows) -> Observed:
         return Observed(self._window, _NO_PACKETS, _NO_EVENTS, flows, self._meter.claims)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +14,7 @@ from ordinary import KEY, SECOND, SMALL, START, traffic
 from sensor.alert.alert import Alert
 from sensor.crew import Crew
 from sensor.engine import Engine
+from sensor.metering import Part
 from sensor.packet.batch import FRAME, PacketBatch, empty_batch
 from sensor.packet.decode import MAX_ROWS
 from sensor.settings import FlowSettings
@@ -85,3 +88,51 @@ def test_a_failure_in_a_thread_is_raised() -> None:
     with pytest.raises(ValueError, match="cut batches"):
         crew.process(too_many)
     crew.flush()
+
+
+def test_what_the_source_lost_is_told_as_by_one_engine() -> None:
+    lossy = [one._replace(lost=40, sampling=1 + number % 3) for number, one in enumerate(batches(1))]
+    expected = run(Engine(ROOMY, KEY), lossy)
+    assert "sensor_blind" in [alert.kind.id for alert in expected]
+    assert {alert.sampling for alert in expected} > {1}
+    found = run(Crew(ROOMY, KEY, 2), lossy)
+    # Each share sheds by its own counts, so values under sampling differ; what is told does not.
+    assert [(one.kind.id, one.entity, one.time, one.sampling) for one in found] == [
+        (one.kind.id, one.entity, one.time, one.sampling) for one in expected
+    ]
+    about_sensor = [one.message for one in expected if one.kind.about_sensor]
+    assert [one.message for one in found if one.kind.about_sensor] == about_sensor
+
+
+def test_nobody_goes_on_with_a_batch_that_another_failed_on() -> None:
+    crew = Crew(ROOMY, KEY, 2)
+    failed, done = threading.Event(), threading.Event()
+
+    def fails(_: PacketBatch) -> Iterator[Part]:
+        failed.set()
+        raise ValueError("one of them")
+
+    def is_slow(_: PacketBatch) -> Iterator[Part]:
+        failed.wait(10.0)
+        done.wait(0.2)
+        done.set()
+        return iter(())
+
+    crew._meterings[0].take, crew._meterings[1].take = fails, is_slow  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="one of them"):
+        crew.process(empty_batch(START))
+    assert done.is_set()
+
+
+def test_threads_end_though_the_last_flush_fails() -> None:
+    crew = Crew(ROOMY, KEY, 2)
+    run_out = [one for one in batches(1)[:1] if crew.process(one) == []]
+    assert run_out
+
+    def fails() -> Iterator[Part]:
+        raise ValueError("at the end")
+
+    crew._meterings[1].flush = fails  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="at the end"):
+        crew.flush()
+    assert not any(thread.is_alive() for thread in crew._pool._threads)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from craft import batch
+from craft import ACK, TCP, UDP, batch, ethernet, ipv4, tcp, udp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ordinary import KEY, SECOND, SMALL, START, traffic
@@ -16,7 +16,7 @@ from ordinary import KEY, SECOND, SMALL, START, traffic
 from sensor.alert.alert import Alert
 from sensor.engine import Engine
 from sensor.packet.batch import PacketBatch, empty_batch
-from sensor.settings import FeatureSettings, FlowSettings
+from sensor.settings import FeatureSettings, FlowSettings, PacketSettings
 
 
 def run(engine: Engine, packets: list[tuple[int, bytes]], cuts: list[int], ticks: list[int]) -> list[Alert]:
@@ -142,3 +142,69 @@ def test_unknown_link_types_are_named_and_counted_up_to_a_limit() -> None:
     assert packet["error_unknown_link_type"] == 40
     assert packet["error_unknown_link_type_147"] == 3
     assert sum(name.startswith("error_unknown_link_type_") for name in packet) == 8
+
+
+def given_in(engine: Engine, packets: list[tuple[int, bytes]], size: int, **source: int) -> list[Alert]:
+    """Process `packets` in batches of `size`, of which the source says `source`."""
+    alerts: list[Alert] = []
+    for first in range(0, len(packets), size):
+        part = packets[first : first + size]
+        one = batch([frame for _, frame in part], [time for time, _ in part])
+        alerts += engine.process(one._replace(**source))
+    return alerts + engine.flush()
+
+
+def test_packets_lost_in_the_last_second_are_told() -> None:
+    alerts = given_in(Engine(SMALL, KEY), traffic(1, seconds=5), 100_000, lost=5_000)
+    assert "sensor_blind" in [alert.kind.id for alert in alerts]
+
+
+def test_every_alert_of_a_window_under_overload_says_so_however_it_was_cut() -> None:
+    packets = traffic(1, seconds=60)
+    told = [
+        [(alert.id, alert.sampling) for alert in given_in(Engine(SMALL, KEY), packets, size, sampling=4)]
+        for size in (60, 100_000)
+    ]
+    assert told[0] == told[1]
+    assert 4 in {sampling for _, sampling in told[1]}
+
+
+def test_a_mirror_that_copies_is_told_however_it_was_cut() -> None:
+    copied = replace(SMALL, packet=PacketSettings(duplicates="on"))
+    packets = []
+    for number in range(300):
+        query = udp(number.to_bytes(8, "big"), src_port=1_000 + number % 50, dst_port=53)
+        frame = ethernet(ipv4(query, src="10.0.0.2", dst="10.0.1.9", proto=UDP))
+        time = START + number * SECOND // 2
+        packets += [(time, frame), (time + 1_000, frame)]
+    told = [given_in(Engine(copied, KEY), packets, size) for size in (10, 100_000)]
+    assert told[0] == told[1]
+    assert "duplicated_mirror" in [alert.kind.id for alert in told[0]]
+
+
+def test_silence_says_nothing_of_the_mirror_whether_it_ticked_or_not() -> None:
+    def acks(count: int, start: int) -> list[tuple[int, bytes]]:
+        """Data, and an answer to each that now and then is for more than was seen."""
+        packets, seq = [], 1
+        for number in range(count):
+            data = tcp(bytes(10), flags=ACK, src_port=1_000, dst_port=80, seq=seq, ack=1)
+            seq += 60 if number % 5 == 0 else 10
+            answer = tcp(flags=ACK, src_port=80, dst_port=1_000, seq=1, ack=seq)
+            time = start + number * 2_000_000
+            packets.append((time, ethernet(ipv4(data, src="10.0.0.1", dst="10.0.0.2", proto=TCP))))
+            packets.append(
+                (time + 1_000_000, ethernet(ipv4(answer, src="10.0.0.2", dst="10.0.0.1", proto=TCP)))
+            )
+        return packets
+
+    results = []
+    for ticks in ([], range(10, 400, 10)):
+        engine = Engine(SMALL, KEY)
+        alerts: list[Alert] = []
+        for part in (acks(700, START), acks(400, START + 400 * SECOND)):
+            alerts += engine.process(batch([frame for _, frame in part], [time for time, _ in part]))
+            for tick in ticks:
+                alerts += engine.process(empty_batch(START + tick * SECOND))
+        results.append(alerts + engine.flush())
+    assert results[0] == results[1]
+    assert "capture_loss" in [alert.kind.id for alert in results[0]]

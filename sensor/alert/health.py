@@ -105,6 +105,9 @@ class Health:
     def close(self, sight: Sight, now: int, model: Callable[[], Model]) -> list[Alert]:
         """Judge the window that ended at `now` (ns)."""
         alerts = self._close_quiet(now)
+        if sight == NOTHING_SEEN:
+            # Silence proves nothing, and may come as one window or as none: evidence does not age in it.
+            return alerts
         self._acks = self._acks * self._loss_fading + sight.acks
         self._gaps = self._gaps * self._loss_fading + sight.ack_gaps
         self._one = self._one * self._fading + sight.one_way
