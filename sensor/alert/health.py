@@ -31,6 +31,9 @@ _TWO_WAY_SHARE = 0.5
 #: How many there must be before a share means something.
 _FEWEST_ACKS = 1_000.0
 _FEWEST_FLOWS = 20.0
+_FEWEST_COPIES = 20.0
+#: A mirror that shows packets twice does so with more than this share of them.
+COPY_SHARE = 0.05
 #: For so long a mirror must have shown copies, within the half-life: a moment of them is no setting.
 _COPIES_SECS = 60.0
 #: Evidence about the mirror counts half after this time; about loss later, for it takes many ACKs.
@@ -182,7 +185,7 @@ class Health:
         return [("one_way_mirror", Reason("one_way_share", share, 0.0, ONE_WAY_SHARE, "share", 1.0, text))]
 
     def _copies(self, sight: Sight) -> list[tuple[str, Reason]]:
-        if not (sight.suppressing and sight.duplicates):
+        if not sight.suppressing or sight.duplicates < max(_FEWEST_COPIES, COPY_SHARE * sight.packets):
             self._copied_secs *= self._fading
             return []
         self._copied_secs += self._window_secs
